@@ -1,0 +1,2 @@
+//! Bytecode to execution trace.
+pub mod canonical;

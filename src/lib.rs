@@ -1,0 +1,1 @@
+//! Prove that a BPF program ran correctly, with Halo2.
