@@ -224,7 +224,7 @@ pub struct Instruction {
     pub offset: i16,
     /// Immediate operand, extended as [`Source::Imm`] says, otherwise 0.
     pub imm: u64,
-    /// Slot that a jump, branch or call goes to, otherwise 0.
+    /// Slot that a jump, branch or call goes to; of `lddw`, the slot after its second one; otherwise 0.
     pub target: u32,
 }
 

@@ -8,6 +8,7 @@ pub(crate) fn line(pc: u32, at: &Instruction) -> String {
         dst, src, target, ..
     } = *at;
     match at.op {
+        _ if at.is_wide() => format!("r{dst} = {:#x} ll", at.imm),
         Op::None => "<second slot of lddw>".to_owned(),
         Op::Alu(width, AluOp::Neg, _) => {
             let register = register(width, dst);
@@ -54,11 +55,6 @@ pub(crate) fn line(pc: u32, at: &Instruction) -> String {
         Op::Exit => "exit".to_owned(),
         Op::HelperIdentity => "call 0x5".to_owned(),
     }
-}
-
-/// `lddw`.
-pub(crate) fn wide(at: &Instruction) -> String {
-    format!("r{} = {:#x} ll", at.dst, at.imm)
 }
 
 fn register(width: Width, number: u8) -> String {

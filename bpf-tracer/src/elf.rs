@@ -374,7 +374,7 @@ impl<'a> Loader<'a, '_> {
             }
         };
         let (name, _, offset) = chosen;
-        let slot = u32::try_from(slot_of(offset)).ok();
+        let slot = u32::try_from(slot_of(*offset)).ok();
         match slot {
             Some(slot) if offset.is_multiple_of(SLOT_BYTES as u64) => Ok((slot, name.clone())),
             _ => Err(LoadError::MisplacedEntry { name: name.clone() }),

@@ -158,6 +158,23 @@ impl Instruction {
         bytes
     }
 
+    /// Whether this is an `lddw`: it takes two slots, and `target` is the one that follows them.
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        self.op == Op::Alu(Width::W64, AluOp::Mov, Source::Imm) && self.target != 0
+    }
+
+    /// The slot that follows this instruction, which stands at `pc`, when it does not jump.
+    #[inline]
+    #[must_use]
+    pub fn fall_through(&self, pc: u32) -> u32 {
+        if self.is_wide() {
+            self.target
+        } else {
+            pc.wrapping_add(1)
+        }
+    }
+
     /// The register that a step of this instruction writes. A call and a return change `r10` (a
     /// return also restores `r6` to `r9`): these belong to the frame and are not meant here.
     #[must_use]

@@ -123,7 +123,7 @@ impl Lowering {
             Shape::Dst => {}
             Shape::DstSrc => out.src = src,
             Shape::DstImm => out.imm = extend(row.op, imm),
-            Shape::WideImm => out.imm = self.wide(second)?,
+            Shape::WideImm => (out.imm, out.target) = (self.wide(second)?, self.target(1)?),
             Shape::Load | Shape::StoreReg | Shape::Atomic => (out.src, out.offset) = (src, offset),
             Shape::StoreImm => (out.imm, out.offset) = (extend(row.op, imm), offset),
             Shape::Jump => out.target = self.target(offset.into())?,

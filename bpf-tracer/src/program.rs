@@ -270,23 +270,17 @@ impl Program {
     /// The name of the instruction at a slot, `none` for the second slot of `lddw` and outside.
     #[must_use]
     pub fn mnemonic(&self, pc: u32) -> &'static str {
-        let at = |pc: u32| {
-            self.instructions
-                .get(pc as usize)
-                .map_or(Op::None, |slot| slot.op)
-        };
-        let op = at(pc);
-        let next = pc.wrapping_add(1);
-        let is_wide =
-            op != Op::None && at(next) == Op::None && self.instructions.len() > next as usize;
-        if is_wide { "lddw" } else { isa::mnemonic(op) }
+        match self.instructions.get(pc as usize) {
+            Some(instruction) if instruction.is_wide() => "lddw",
+            Some(instruction) => isa::mnemonic(instruction.op),
+            None => "none",
+        }
     }
 
     /// One line of assembly in LLVM's notation.
     #[must_use]
     pub fn disassemble(&self, pc: u32) -> String {
         match self.instructions.get(pc as usize) {
-            Some(instruction) if self.mnemonic(pc) == "lddw" => disasm::wide(instruction),
             Some(instruction) => disasm::line(pc, instruction),
             None => "<outside the program>".to_owned(),
         }

@@ -91,7 +91,7 @@ impl<'a> Machine<'a> {
             let flow = self.step(at, &mut step);
             on_step(&step);
             match flow {
-                Flow::Next => self.pc = pc.wrapping_add(1),
+                Flow::Next => self.pc = at.fall_through(pc),
                 Flow::Goto(target) => self.pc = target,
                 Flow::Halt => break Outcome::Halt { r0: self.get(0) },
                 Flow::Trap(kind) => break trap(kind),
