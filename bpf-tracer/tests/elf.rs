@@ -174,8 +174,11 @@ fn entries_are_chosen_by_name() {
         object.bytes()
     };
     let entry = |names: &[&str], wanted: Option<&str>| {
-        let mut options = LoadOptions::default();
-        options.entry = wanted.map(str::to_owned);
+        let entry = wanted.map(str::to_owned);
+        let options = LoadOptions {
+            entry,
+            ..LoadOptions::default()
+        };
         Program::load(&build(names), &options).map(|program| program.entry())
     };
     assert_eq!(entry(&["f"], None), Ok(0));
