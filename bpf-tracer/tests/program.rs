@@ -3,7 +3,7 @@
 mod asm;
 
 use asm::{EXIT, bytecode};
-use bpf_tracer::canonical::layout::{DATA_BASE, INPUT_BASE, RODATA_BASE, STACK_BASE};
+use bpf_tracer::canonical::layout::{INPUT_BASE, STACK_BASE};
 use bpf_tracer::{Dialect, Input, Interval, LoadOptions, Permission, Program};
 
 fn load(slots: &[asm::Fields], options: &LoadOptions) -> Program {
@@ -16,7 +16,7 @@ fn identity_is_pinned() {
         &[(0x18, 0, 0, 0, 7), (0, 0, 0, 0, 1), EXIT],
         &LoadOptions::default(),
     );
-    let pinned = "0";
+    let pinned = "a4a0c187b93cf74ee1274a69331c8bec86c430fbf68eb840ca896350de828d63";
     assert_eq!(
         hex::encode(program.id()),
         pinned,
@@ -55,7 +55,6 @@ fn intervals_partition_the_address_space() {
         interval(stack_end, INPUT_BASE, none),
     ];
     assert_eq!(program.intervals(), expected);
-    assert!(RODATA_BASE < STACK_BASE && STACK_BASE < DATA_BASE && DATA_BASE < INPUT_BASE);
 
     for len in [0, 1, 300, 1 << 31] {
         let all = program.intervals_with_input(len);
@@ -103,8 +102,8 @@ fn disassembly_reads_like_llvm() {
         ((0xc3, 1, 2, 0, 0xf1), "w0 = cmpxchg32_32(r1 + 0x0, w0, w2)"),
         ((0x05, 0, 0, -1, 0), "goto -0x1 <slot 17>"),
         ((0x2d, 1, 2, 0, 0), "if r1 > r2 goto +0x0 <slot 19>"),
-        ((0x66, 1, 0, 0, -2), "if w1 s> -0x2 goto +0x0 <slot 19>"),
-        ((0x85, 0, 1, 0, 0), "call +0x0 <slot 20>"),
+        ((0x66, 1, 0, 0, -2), "if w1 s> -0x2 goto +0x0 <slot 20>"),
+        ((0x85, 0, 1, 0, 0), "call +0x0 <slot 21>"),
         ((0x8d, 4, 0, 0, 0), "callx r4"),
         (EXIT, "exit"),
         ((0x18, 6, 0, 0, -1), "r6 = 0x1ffffffff ll"),
