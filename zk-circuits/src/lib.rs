@@ -10,6 +10,8 @@ mod bus;
 mod cell;
 mod chunk_circuit;
 mod class;
+#[cfg(feature = "dev")]
+pub mod dev;
 mod error;
 mod instance;
 mod machine;
