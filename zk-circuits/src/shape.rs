@@ -58,7 +58,10 @@ pub struct Shape {
 impl Default for Shape {
     /// The smallest shape.
     fn default() -> Self {
-        Self { k: Self::MIN_K, operand_bits: 4 }
+        Self {
+            k: Self::MIN_K,
+            operand_bits: 4,
+        }
     }
 }
 
@@ -186,7 +189,9 @@ mod tests {
             assert!(shape.public_page() > FIRST_PAGE && shape.public_page() < shape.page_end());
             assert_eq!(shape.public_word() % PAGE_WORDS, 0);
             assert!(shape.page_row(shape.page_end() - 1) < shape.end_row());
-            assert!(shape.page_row(FIRST_PAGE) >= FIRST_ROW + crate::tables::lookup_rows(shape) + 4);
+            assert!(
+                shape.page_row(FIRST_PAGE) >= FIRST_ROW + crate::tables::lookup_rows(shape) + 4
+            );
             assert!(FRAMES + FRAME_WORDS * (MAX_CALL_DEPTH + 2) <= FIRST_PAGE * PAGE_WORDS);
         }
     }
