@@ -48,6 +48,8 @@ const BLINDING_ROWS: usize = 12;
 /// Rows between two entries of the page list; see [`Shape::page_row`].
 pub(crate) const PAGE_STRIDE: usize = 8;
 
+const _: () = assert!(FRAMES + FRAME_WORDS * (MAX_CALL_DEPTH + 2) <= FIRST_PAGE * PAGE_WORDS);
+
 /// Size and table width of a chunk circuit. Part of the key's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -192,7 +194,6 @@ mod tests {
             assert!(
                 shape.page_row(FIRST_PAGE) >= FIRST_ROW + crate::tables::lookup_rows(shape) + 4
             );
-            assert!(FRAMES + FRAME_WORDS * (MAX_CALL_DEPTH + 2) <= FIRST_PAGE * PAGE_WORDS);
         }
     }
 }
