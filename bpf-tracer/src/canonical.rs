@@ -224,6 +224,24 @@ pub struct Instruction {
     pub offset: i16,
     /// Immediate operand, extended as [`Source::Imm`] says, otherwise 0.
     pub imm: u64,
-    /// Slot that a jump, branch or call goes to, otherwise 0.
+    /// Slot that a jump, branch or call goes to; of `lddw`, the slot after its second one; otherwise 0.
     pub target: u32,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The outermost function returned.
+    Halt {
+        /// The value of `r0` at its `exit`.
+        r0: u64,
+    },
+    /// The program was stopped.
+    Trap {
+        /// Why.
+        kind: TrapKind,
+        /// The slot of the instruction that trapped. For [`TrapKind::ExceededMaxInstructions`] the
+        /// one that would have been next; for [`TrapKind::ExecutionOverrun`] the number of slots.
+        pc: u32,
+    },
 }

@@ -1,2 +1,73 @@
 //! Bytecode to execution trace.
+//!
+//! ```text
+//! ELF object or raw bytecode ─► Program (canonical table, memory image) ─► ExecutionTrace
+//! ```
+//!
+//! A [`Program`] is loaded once: every instruction is checked, relocated and lowered into the
+//! [canonical table](canonical), which interpreter and circuit share. A [`Tracer`] runs it and
+//! records each [`Step`].
+//!
+//! ```
+//! use bpf_tracer::{Input, LoadOptions, Outcome, Program, Tracer};
+//!
+//! // r0 = *(u64 *)(r1 + 0); r0 += 1; exit
+//! let bytecode = [
+//!     0x79, 0x10, 0, 0, 0, 0, 0, 0, //
+//!     0x07, 0x00, 0, 0, 1, 0, 0, 0, //
+//!     0x95, 0x00, 0, 0, 0, 0, 0, 0,
+//! ];
+//! let program = Program::load(&bytecode, &LoadOptions::default())?;
+//! let input = Input::from_bytes(41_u64.to_le_bytes());
+//! let trace = Tracer::new(&program).input(input).trace()?;
+//!
+//! assert_eq!(trace.outcome(), Outcome::Halt { r0: 42 });
+//! assert_eq!(trace.steps().len(), 3);
+//! assert_eq!(trace.steps()[1].operand, 1);
+//! assert_eq!(program.disassemble(0), "r0 = *(u64 *)(r1 + 0x0)");
+//! # Ok::<(), bpf_tracer::Error>(())
+//! ```
+//!
+//! # Machine
+//!
+//! * Every instruction is one step, `exit` and one that traps included. Running past the last slot
+//!   is a step too, at `pc` = number of slots. Reaching the step limit is none.
+//! * A load or store may have any alignment. It must lie in one region that permits it;
+//!   addresses wrap modulo 2^64, the end of an access does not.
+//! * A call saves `r6` to `r10` and lowers `r10` by [`FRAME_BYTES`]; its depth is checked before
+//!   the target of `callx` is.
+//!
+//! # Features
+//!
+//! `vm` (default): the interpreter and the trace. Without it the crate only loads programs, which
+//! is all that a verifier needs.
+#![warn(clippy::arithmetic_side_effects)]
+
 pub mod canonical;
+mod disasm;
+mod elf;
+mod encode;
+mod error;
+mod input;
+pub mod instruction;
+pub mod isa;
+mod lower;
+mod meaning;
+#[cfg(feature = "vm")]
+mod memory;
+mod options;
+mod program;
+#[cfg(feature = "vm")]
+mod trace;
+#[cfg(feature = "vm")]
+mod vm;
+
+pub use canonical::{Instruction, Op, Outcome, TrapKind};
+pub use error::{Error, LoadError, TraceError};
+pub use input::Input;
+#[cfg(feature = "vm")]
+pub use memory::PAGE_BYTES;
+pub use options::{Dialect, FRAME_BYTES, LoadOptions, MAX_STACK_BYTES};
+pub use program::{Interval, MAX_IMAGE_BYTES, Permission, Program};
+#[cfg(feature = "vm")]
+pub use trace::{DEFAULT_STEP_LIMIT, Execution, ExecutionTrace, Step, Tracer, execute_and_trace};

@@ -1,0 +1,34 @@
+//! The input of a run.
+
+/// Bytes at the start of the input region, and the region's size.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The bytes given; `r2` starts as their number.
+    pub bytes: Vec<u8>,
+    /// Least size of the region, in bytes; it is zero-filled up to here.
+    pub region_size: u64,
+}
+
+impl Input {
+    /// Input whose region holds just these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            region_size: 0,
+        }
+    }
+
+    /// Makes the region at least this many bytes long.
+    #[must_use]
+    pub fn with_region_size(mut self, region_size: u64) -> Self {
+        self.region_size = region_size;
+        self
+    }
+
+    /// Bytes of the input region: the greater of `region_size` and the number of bytes given.
+    #[must_use]
+    pub fn region_len(&self) -> u64 {
+        self.region_size.max(self.bytes.len() as u64)
+    }
+}
