@@ -226,6 +226,10 @@ impl<'a> Loader<'a, '_> {
             (R_BPF_64_ABS32, false) => 4,
             _ => return Err(site.error("its type does not fit this section")),
         };
+        let end = site.offset.checked_add(len as u64);
+        if end.is_none_or(|end| end > site.section.size()) {
+            return Err(site.error("it is outside its section"));
+        }
         let at = site.base.wrapping_add(site.offset);
         let place = match site.part {
             Part::Text => &mut self.text,

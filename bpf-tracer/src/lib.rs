@@ -5,10 +5,11 @@
 //! ```
 //!
 //! A [`Program`] is loaded once: every instruction is checked, relocated and lowered into the
-//! [canonical table](canonical), which interpreter and circuit share. A [`Tracer`] runs it and
-//! records each [`Step`].
+//! [canonical table](canonical), which interpreter and circuit share. A `Tracer` runs it and
+//! records each `Step`.
 //!
-//! ```
+#![cfg_attr(feature = "vm", doc = "```")]
+#![cfg_attr(not(feature = "vm"), doc = "```ignore")]
 //! use bpf_tracer::{Input, LoadOptions, Outcome, Program, Tracer};
 //!
 //! // r0 = *(u64 *)(r1 + 0); r0 += 1; exit

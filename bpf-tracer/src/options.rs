@@ -34,7 +34,6 @@ impl Dialect {
 
 /// What a [`Program`](crate::Program) is besides its file. All of it is part of the program's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct LoadOptions {
     /// The symbol to start at; without it, the single global function, or the one named `entry`,
     /// `prog` or `main`.

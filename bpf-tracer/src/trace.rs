@@ -100,8 +100,8 @@ impl ExecutionTrace {
     /// Numbers of the pages (address divided by [`PAGE_BYTES`](crate::PAGE_BYTES)) of writable
     /// regions that a successful access touched, ascending.
     #[must_use]
-    pub fn touched_pages(&self) -> &[u64] {
-        &self.touched_pages
+    pub fn touched_pages(&self) -> Vec<u64> {
+        self.touched_pages.clone()
     }
 
     /// Registers `r0` to `r10` at the end.

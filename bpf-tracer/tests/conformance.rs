@@ -1,12 +1,12 @@
 //! The 313 cases of Alan-Jowett/bpf_conformance, where the corpora are at hand.
 
-mod common;
+mod corpora;
 
 use bpf_tracer::{Input, LoadOptions, Outcome, Program, Tracer};
 
 #[test]
 fn every_case_returns_what_the_suite_expects() {
-    let Some(corpora) = common::corpora() else {
+    let Some(corpora) = corpora::folder() else {
         return;
     };
     let text = std::fs::read_to_string(corpora.join("bpf_conformance.json")).unwrap();

@@ -1,6 +1,6 @@
 //! C programs compiled by clang 14 and 22 for cpu v1 to v4, where the corpora are at hand.
 
-mod common;
+mod corpora;
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn trace_object(path: &Path, input: Input) -> ExecutionTrace {
 
 #[test]
 fn benchmark_programs_return_and_count_as_recorded() {
-    let Some(corpora) = common::corpora() else {
+    let Some(corpora) = corpora::folder() else {
         return;
     };
     let programs: [(&str, u64, u64, u64); 5] = [
@@ -40,7 +40,7 @@ fn benchmark_programs_return_and_count_as_recorded() {
 
 #[test]
 fn objects_return_and_count_as_recorded() {
-    let Some(corpora) = common::corpora() else {
+    let Some(corpora) = corpora::folder() else {
         return;
     };
     for name in ["crc32", "divmod", "matmul", "sha256", "sort"] {

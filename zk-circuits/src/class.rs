@@ -107,6 +107,11 @@ impl Class {
             .chain(MEMBERS.iter().enumerate().map(move |(i, c)| (*c, i == member)))
     }
 
+    /// Whether rows of this class decide if their target is taken.
+    pub(crate) const fn branches(self) -> bool {
+        matches!(self.place().0, 0 | 5 | 6)
+    }
+
     /// The class of these flags, if they name one.
     pub(crate) fn from_flags(flag: impl Fn(Cell) -> bool) -> Option<Self> {
         Self::ALL.iter().copied().find(|class| class.flags().all(|(cell, on)| flag(cell) == on))

@@ -1,1 +1,77 @@
-//! zk-circuits
+//! The chunk circuit of zkbpf: what it means that a fixed number of BPF steps was executed correctly.
+//!
+//! A program is written as [`Microcode`]: rows of a table that the verifier recomputes. A
+//! [`Plan`] cuts an execution trace into chunks and knows the memory at every boundary; each chunk's
+//! [`ChunkWitness`] fills one [`ChunkCircuit`], which is the same for all programs and inputs. Its
+//! public values are a [`ChunkInstance`] and the commitments of the [`Committed`] columns.
+
+mod builder;
+mod bus;
+mod cell;
+mod chunk_circuit;
+mod class;
+#[cfg(feature = "dev")]
+pub mod dev;
+mod error;
+mod instance;
+mod machine;
+mod microcode;
+mod ops;
+mod pages;
+pub mod shape;
+mod step;
+mod tables;
+mod witness;
+
+pub use builder::MAX_DEGREE;
+pub use bus::Bus;
+pub use cell::{Cell, Row};
+pub use chunk_circuit::{ChunkCircuit, ChunkConfig};
+pub use class::Class;
+pub use error::{ProgramError, ShapeError, WitnessError};
+pub use instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};
+pub use microcode::{MicroOp, Microcode, Mode, Place, TableRow, rom};
+pub use pages::PageList;
+pub use shape::Shape;
+pub use witness::{
+    ChunkWitness, Plan, RESERVED_ROWS, first_boundary, page_column, program_columns, public_words,
+};
+
+/// The committed columns: the first advice columns of the circuit, whose commitments are the first
+/// points of a proof. Neighbouring chunks and the verifier compare them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Committed {
+    /// Private words at the chunk's entry.
+    EntryPrivate = 0,
+    /// Public words at the chunk's entry.
+    EntryPublic = 1,
+    /// Private words at the chunk's exit.
+    ExitPrivate = 2,
+    /// Public words at the chunk's exit.
+    ExitPublic = 3,
+    /// The page list.
+    Pages = 4,
+    /// The program table's codes.
+    Code = 5,
+    /// The program table's immediates.
+    Immediate = 6,
+    /// The program table's targets.
+    Target = 7,
+}
+
+impl Committed {
+    /// Number of committed columns.
+    pub const COUNT: usize = 8;
+    /// Every committed column, in order.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::EntryPrivate,
+        Self::EntryPublic,
+        Self::ExitPrivate,
+        Self::ExitPublic,
+        Self::Pages,
+        Self::Code,
+        Self::Immediate,
+        Self::Target,
+    ];
+}

@@ -105,8 +105,8 @@ pub struct MicroOp {
     pub alias: bool,
     /// Modifiers, read by the class.
     pub modifiers: [bool; 3],
-    /// Immediate, at most `2^64`.
-    pub imm: u128,
+    /// Immediate, at most `2^64` in absolute value.
+    pub imm: i128,
     /// Target row or second constant.
     pub target: u64,
 }
@@ -156,7 +156,7 @@ impl MicroOp {
 
     /// Immediate.
     #[must_use]
-    pub const fn imm(mut self, imm: u128) -> Self {
+    pub const fn imm(mut self, imm: i128) -> Self {
         self.imm = imm;
         self
     }
@@ -196,7 +196,7 @@ impl MicroOp {
         row[Cell::M1] = self.modifiers[0].into();
         row[Cell::M2] = self.modifiers[1].into();
         row[Cell::M3] = self.modifiers[2].into();
-        row[Cell::Imm] = self.imm as i128;
+        row[Cell::Imm] = self.imm;
         row[Cell::Target] = self.target.into();
         row[Cell::AddrX] = self.x.address(frame);
         row[Cell::AddrY] = self.y.address(frame);
@@ -233,9 +233,9 @@ pub struct TableRow {
     /// [`MicroOp`] code, or the kind of a data row; 0 in unused rows, which nothing can fetch.
     pub code: i128,
     /// Immediate, interval start, or address of a read-only word.
-    pub imm: u128,
+    pub imm: i128,
     /// Target, interval end, or read-only word.
-    pub target: u128,
+    pub target: i128,
 }
 
 /// Rows of the fixed microcode, by name.
@@ -272,7 +272,7 @@ pub mod rom {
 pub(crate) fn trap(kind: TrapKind) -> MicroOp {
     MicroOp::new(Class::End)
         .mode(Mode::Class)
-        .imm(kind as u128)
+        .imm(kind as i128)
         .modifiers(true, false, false)
 }
 
@@ -325,6 +325,28 @@ impl<'a> Assembler<'a> {
     #[must_use]
     pub const fn program(&self) -> &'a Program {
         self.program
+    }
+
+    /// An instruction that is these operations one after another, then goes to `end`: returns the first,
+    /// stores the rest as a continuation.
+    pub(crate) fn sequence(&mut self, mut ops: Vec<MicroOp>, end: u64) -> MicroOp {
+        let first = ops.remove(0);
+        if ops.is_empty() {
+            return first;
+        }
+        match ops.last_mut() {
+            // A class that chooses its own successor continues with the next row.
+            Some(last) if last.mode == Mode::Next && !last.class.branches() => {
+                *last = last.mode(Mode::Go).target(end);
+            }
+            _ => ops.push(ops::mov::go(end)),
+        }
+        if first.mode == Mode::Class {
+            // It cannot jump itself: the instruction begins with a jump, the operations follow.
+            ops.insert(0, first);
+            return ops::mov::go(self.continuation(ops));
+        }
+        first.mode(Mode::Go).target(self.continuation(ops))
     }
 
     /// Stores a continuation after the program's slots, or finds an equal one; returns its first row.
@@ -431,15 +453,15 @@ impl Microcode {
             }
             table[row] = TableRow {
                 code: CODE_INTERVAL + permission_code(interval.permission),
-                imm: interval.start,
-                target: interval.end,
+                imm: interval.start as i128,
+                target: interval.end as i128,
             };
             intervals.push((row, interval.start, interval.end, interval.permission));
         }
         let rodata_base = bpf_tracer::canonical::layout::RODATA_BASE;
         table.extend(rodata.iter().enumerate().map(|(index, word)| TableRow {
             code: CODE_RODATA,
-            imm: u128::from(rodata_base) / 8 + index as u128,
+            imm: i128::from(rodata_base) / 8 + index as i128,
             target: (*word).into(),
         }));
         Ok(Self {

@@ -55,6 +55,13 @@ pub struct Shape {
     operand_bits: u32,
 }
 
+impl Default for Shape {
+    /// The smallest shape.
+    fn default() -> Self {
+        Self { k: Self::MIN_K, operand_bits: 4 }
+    }
+}
+
 impl Shape {
     /// Smallest supported `k`.
     pub const MIN_K: u32 = 10;

@@ -1,0 +1,161 @@
+//! `and`, `or`, `xor`, and bytes in reverse order.
+//!
+//! Two rows hold the eight byte pairs `(x_j, y_j)` of both operands with `z_j = x_j & y_j` from the
+//! table: the low four in this row, the high four in the next. `Σ 2^(8j)·x_j = a` and
+//! `Σ 2^(8j)·y_j = b` have one solution in bytes. With `x + y − z` for `or` and `x + y − 2z` for `xor`:
+//! `r = m1·(a + b) + (1 − 2·m1 − m2)·Σ 2^(8j)·z_j`, where m1 is set for `or` and `xor`, m2 for `xor`.
+//! `Bitwise32` takes the sums over the low row only.
+
+use bpf_tracer::canonical::{AluOp, Instruction, Op, Size, Source, Width};
+
+use crate::builder::{Builder, Expr, constant, two_pow};
+use crate::cell::{Cell, LIMBS, Row};
+use crate::class::Class;
+use crate::microcode::{Assembler, MicroOp, Mode, Place, rom};
+use crate::ops::{Context, Family};
+
+pub(super) const FAMILY: Family = Family {
+    name: "bitwise",
+    classes: &[Class::Bitwise, Class::Bitwise32, Class::ByteSwap, Class::BitwiseHigh],
+    configure,
+    assign,
+    expand,
+};
+
+/// The cells of byte pair `j` of a row, and of its conjunction.
+const SLOTS: [[Cell; 3]; 4] = [
+    [LIMBS[0], LIMBS[1], LIMBS[2]],
+    [LIMBS[3], LIMBS[4], LIMBS[5]],
+    [LIMBS[6], LIMBS[7], LIMBS[8]],
+    [Cell::P0, Cell::P1, Cell::P2],
+];
+
+/// `Σ 2^(8j)·part_j` of a row: part 0 is x, 1 is y, 2 is z.
+fn sum(builder: &Builder, part: usize, rotation: i32) -> Expr {
+    SLOTS.iter().enumerate().fold(constant(0), |sum, (j, slot)| {
+        sum + builder.at(slot[part], rotation) * two_pow(8 * j as u32)
+    })
+}
+
+fn configure(builder: &mut Builder) {
+    for (name, class) in [
+        ("bitwise", Class::Bitwise),
+        ("bitwise32", Class::Bitwise32),
+        ("byte swap", Class::ByteSwap),
+    ] {
+        builder.class(name, class);
+        let whole = |part| sum(builder, part, 0) + sum(builder, part, 1) * two_pow(32);
+        let (x, y, z) = (whole(0), whole(1), whole(2));
+        builder.require_equal("a has eight bytes", builder.cell(Cell::Y), x.clone());
+        builder.require_equal("b has eight bytes", builder.cell(Cell::B), y.clone());
+        builder.require_equal(
+            "the high bytes follow",
+            builder.at(Cell::Upc, 1),
+            constant(rom::BITWISE_HIGH as u128),
+        );
+        let (m1, m2) = (builder.cell(Cell::M1), builder.cell(Cell::M2));
+        let result = if class == Class::ByteSwap {
+            let byte = |j: usize| builder.at(SLOTS[j % 4][0], (j / 4) as i32);
+            let reversed = |bytes: usize| {
+                (0..bytes).fold(constant(0), |sum, j| {
+                    sum + byte(j) * two_pow(8 * (bytes - 1 - j) as u32)
+                })
+            };
+            let half = constant(1) - m1.clone() - m2.clone();
+            m1 * reversed(8) + m2 * reversed(4) + half * reversed(2)
+        } else {
+            let (x, y, z) = if class == Class::Bitwise {
+                (x, y, z)
+            } else {
+                (sum(builder, 0, 0), sum(builder, 1, 0), sum(builder, 2, 0))
+            };
+            m1.clone() * (x + y) + (constant(1) - m1 * constant(2) - m2) * z
+        };
+        builder.require_equal("r is the result's bytes", builder.cell(Cell::R), result);
+    }
+
+    builder.class("bitwise high", Class::BitwiseHigh);
+    builder.require_no_write();
+    builder.require_equal(
+        "the row after the operation follows",
+        builder.at(Cell::Upc, 1),
+        builder.at(Cell::Upc, -1) + constant(1),
+    );
+}
+
+/// Writes four byte pairs and their conjunctions.
+fn set_bytes(row: &mut Row, a: i128, b: i128) {
+    for (j, slot) in SLOTS.iter().enumerate() {
+        let (x, y) = (a >> (8 * j) & 0xff, b >> (8 * j) & 0xff);
+        row[slot[0]] = x;
+        row[slot[1]] = y;
+        row[slot[2]] = x & y;
+    }
+}
+
+fn assign(class: Class, context: &mut Context<'_>) {
+    let row = &mut *context.row;
+    if class == Class::BitwiseHigh {
+        row[Cell::R] = row[Cell::Y];
+        context.next = context.before[0][Cell::Upc] as usize + 1;
+        return;
+    }
+    let (a, b) = (row[Cell::Y], row[Cell::B]);
+    set_bytes(row, a, b);
+    set_bytes(&mut context.after[0], a >> 32, b >> 32);
+    context.next = rom::BITWISE_HIGH;
+    let (m1, m2) = (row[Cell::M1] == 1, row[Cell::M2] == 1);
+    row[Cell::R] = if class == Class::ByteSwap {
+        let bytes = (a as u64).swap_bytes();
+        i128::from(if m1 {
+            bytes
+        } else if m2 {
+            bytes >> 32
+        } else {
+            bytes >> 48
+        })
+    } else {
+        let result = match (m1, m2) {
+            (false, _) => a & b,
+            (true, false) => a | b,
+            (true, true) => a ^ b,
+        };
+        if class == Class::Bitwise { result } else { result & 0xffff_ffff }
+    };
+}
+
+/// `dst = dst op source`, without its operands.
+pub(super) fn operation(width: Width, op: AluOp) -> Option<MicroOp> {
+    let class = match width {
+        Width::W64 => Class::Bitwise,
+        Width::W32 => Class::Bitwise32,
+    };
+    let (m1, m2) = match op {
+        AluOp::And => (false, false),
+        AluOp::Or => (true, false),
+        AluOp::Xor => (true, true),
+        _ => return None,
+    };
+    Some(MicroOp::new(class).mode(Mode::Class).modifiers(m1, m2, false))
+}
+
+fn expand(_: &mut Assembler<'_>, _: u32, instruction: &Instruction) -> Option<MicroOp> {
+    let dst = Place::register(instruction.dst);
+    match instruction.op {
+        Op::Alu(width, op, source) => {
+            let op = operation(width, op)?;
+            Some(match source {
+                Source::Reg => op.registers(dst, Place::register(instruction.src)),
+                Source::Imm => op.y(dst).imm(instruction.imm.into()),
+            })
+        }
+        Op::ByteSwap(Size::B1) => Some(super::mov::extend(Size::B1, false).registers(dst, dst)),
+        Op::ByteSwap(size) => Some(
+            MicroOp::new(Class::ByteSwap)
+                .mode(Mode::Class)
+                .modifiers(size == Size::B8, size == Size::B4, false)
+                .y(dst),
+        ),
+        _ => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! Address translation: which virtual page each dense page of memory holds.
+
+use std::collections::HashMap;
+
+use bpf_tracer::canonical::layout::INPUT_BASE;
+
+use crate::ProgramError;
+use crate::shape::{FIRST_PAGE, PAGE_BYTES, PAGE_WORDS, Shape};
+use crate::tables::separator_page;
+
+/// The pages of writable memory that a run touches, and where they are in the chunk's memory.
+///
+/// Private pages lie below the separator, public ones (the input region) above. Dense pages that are
+/// left over hold pages that no access of the run reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageList {
+    shape: Shape,
+    touched: Vec<u64>,
+    dense: HashMap<u64, u32>,
+    entries: Vec<u64>,
+}
+
+impl PageList {
+    /// Places pages, given in strictly increasing order.
+    ///
+    /// # Errors
+    /// If they are not in order, outside every region, or too many for the shape.
+    pub fn new(touched: &[u64], shape: Shape) -> Result<Self, ProgramError> {
+        let in_order = touched.windows(2).all(|pair| pair[0] < pair[1]);
+        let in_range = touched
+            .iter()
+            .all(|page| (1..1 << 32).contains(page) && *page != separator_page());
+        if !in_order || !in_range {
+            return Err(ProgramError::PageList);
+        }
+        let split = touched.partition_point(|page| *page < separator_page());
+        let (private, public) = touched.split_at(split);
+        let private_capacity = (shape.public_page() - FIRST_PAGE) as usize;
+        let public_capacity = (shape.page_end() - shape.public_page()) as usize;
+        for (lane, pages, capacity) in
+            [("private", private, private_capacity), ("public", public, public_capacity)]
+        {
+            if pages.len() > capacity {
+                let (needed, k) = (pages.len(), shape.k());
+                return Err(ProgramError::TooManyPages { lane, needed, capacity, k });
+            }
+        }
+        let spare = (private_capacity - private.len()) as u64;
+        if private.last().is_some_and(|page| *page >= separator_page() - spare) {
+            return Err(ProgramError::PageList);
+        }
+        let after_public = public.last().map_or(INPUT_BASE / PAGE_BYTES, |page| page + 1);
+        let entries: Vec<u64> = private
+            .iter()
+            .copied()
+            .chain(separator_page() - spare..separator_page())
+            .chain(public.iter().copied())
+            .chain(after_public..after_public + (public_capacity - public.len()) as u64)
+            .collect();
+        let dense = entries.iter().zip(FIRST_PAGE..).map(|(page, dense)| (*page, dense)).collect();
+        Ok(Self { shape, touched: touched.to_vec(), dense, entries })
+    }
+
+    /// The pages that the run touches, in order.
+    #[must_use]
+    pub fn pages(&self) -> &[u64] {
+        &self.touched
+    }
+
+    /// The shape for which the pages were placed.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Word of memory that holds a virtual address, if its page is mapped.
+    #[must_use]
+    pub fn word(&self, address: u64) -> Option<u32> {
+        let page = self.dense.get(&(address / PAGE_BYTES))?;
+        Some(page * PAGE_WORDS + (address % PAGE_BYTES / 8) as u32)
+    }
+
+    /// Virtual page of every dense page from [`FIRST_PAGE`] on.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, u64)> {
+        (FIRST_PAGE..).zip(self.entries.iter().copied())
+    }
+
+    /// The page list as rows: virtual pages, the separator, and the limbs of all distances.
+    #[must_use]
+    pub fn column(&self) -> Vec<(usize, u64)> {
+        let mut rows = Vec::new();
+        let mut previous = 0;
+        let limb_bits = 2 * self.shape.operand_bits();
+        let mut put = |row: usize, page: u64| {
+            let distance = page - previous - 1;
+            for limb in 0..4 {
+                let value = distance >> (limb_bits * limb as u32) & ((1 << limb_bits) - 1);
+                rows.push((row - 4 + limb, value));
+            }
+            rows.push((row, page));
+            previous = page;
+        };
+        for (dense, page) in self.entries() {
+            if dense == self.shape.public_page() {
+                put(self.shape.separator_row(), separator_page());
+            }
+            put(self.shape.page_row(dense), page);
+        }
+        rows
+    }
+}
