@@ -146,7 +146,7 @@ impl RngCore for ColumnStream {
 }
 
 /// The commitment of a public column with these values from row 0 (the reserved rows among them are
-/// ignored). `None` if they reach into the blinding rows.
+/// ignored). `None` if they are more than there are rows, or reach into the blinding rows.
 ///
 /// `bases` commits to the Lagrange polynomial of each row; the last `blinding_rows` rows are drawn.
 #[must_use]
@@ -157,7 +157,11 @@ pub fn commit(
     blinding_rows: usize,
 ) -> Option<G1Affine> {
     let (usable, blinding) = bases.split_at_checked(bases.len().checked_sub(blinding_rows)?)?;
-    if values.len() > usable.len() || usable.len() < RESERVED_ROWS {
+    let behind = values.get(usable.len()..).unwrap_or_default();
+    if values.len() > bases.len()
+        || usable.len() < RESERVED_ROWS
+        || behind.iter().any(|value| *value != Fr::ZERO)
+    {
         return None;
     }
     let mut stream = ColumnStream::public(column);
@@ -228,6 +232,13 @@ mod tests {
         column.extend((0..6).map(|_| stream.scalar()));
         assert_eq!(committed, best_multiexp(&column, &bases).to_affine());
 
+        let padded: Vec<Fr> = values.iter().copied().chain([Fr::ZERO; 12]).collect();
+        assert_eq!(
+            commit(PublicColumn::Pages, &padded, &bases, 6),
+            Some(committed)
+        );
+        let longer: Vec<Fr> = padded.into_iter().chain([Fr::ZERO]).collect();
+        assert_eq!(commit(PublicColumn::Pages, &longer, &bases, 6), None);
         let long = vec![Fr::ONE; 27];
         assert_eq!(commit(PublicColumn::Pages, &long, &bases, 6), None);
         assert_eq!(commit(PublicColumn::Pages, &values, &bases, 33), None);

@@ -12,9 +12,10 @@ use halo2_proofs::poly::kzg::strategy::SingleStrategy;
 use halo2_proofs::transcript::{Blake2bRead, Challenge255, TranscriptReadBuffer};
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rayon::prelude::*;
+use zk_circuits::shape::{MAX_CALL_DEPTH, PAGE_BYTES};
 use zk_circuits::{
-    ChunkInstance, Microcode, PAGE_BYTES, PageList, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP,
-    first_boundary, page_column, program_columns, public_words,
+    ChunkInstance, Microcode, PageList, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, first_boundary,
+    page_column, program_columns, public_words,
 };
 
 use crate::error::{ChunkError, ClaimError, LinkError, VerifyError};
@@ -163,7 +164,7 @@ fn check_instance(instance: &ChunkInstance) -> Result<(), ChunkError> {
         return Err(ChunkError::Version { found, expected });
     }
     let is_slot = |value: u64| u32::try_from(value).is_ok();
-    let is_depth = |value| value <= u64::from(zk_circuits::MAX_CALL_DEPTH).saturating_add(1);
+    let is_depth = |value| value <= u64::from(MAX_CALL_DEPTH).saturating_add(1);
     let ended = !instance.running_out;
     let trapped = instance.status == STATUS_TRAP;
     let halted = instance.status == STATUS_HALT;
@@ -417,7 +418,7 @@ fn check_pages(
     pages: &PageList,
     key: &VerifyingKey,
 ) -> Result<(), VerifyError> {
-    let expected = recompute(PublicColumn::Pages, &page_column(pages, key.shape()), key);
+    let expected = recompute(PublicColumn::Pages, &page_column(pages), key);
     for (chunk, statement) in chunks.iter().enumerate() {
         if Some(statement.commitments.pages) != expected {
             let reason = ClaimError::Commitment {
@@ -453,7 +454,7 @@ fn check_entry(
             &unknown
         }
     };
-    let [private, public] = first_boundary(&claim.program, input, pages, key.shape());
+    let [private, public] = first_boundary(&claim.program, input, pages);
     let [found_private, found_public] = first.commitments.entry;
     if Some(found_private) != recompute(PublicColumn::FirstPrivate, &private, key) {
         return Err(ClaimError::Commitment {
@@ -485,7 +486,7 @@ fn check_output(
         return Err(ClaimError::OutputLength { found, expected });
     }
     check_untouched(output, input, pages)?;
-    let words = public_words(output, pages, key.shape());
+    let words = public_words(output, pages);
     let [_, found] = last.commitments.exit;
     if Some(found) != recompute(PublicColumn::LastPublic, &words, key) {
         return Err(ClaimError::Commitment { column: "output" });
