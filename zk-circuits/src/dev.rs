@@ -4,23 +4,26 @@
 //! reports an unbalanced bus by its tuples instead of by the accumulator's last row. [`Forgery`] changes a
 //! witness the way a dishonest prover would: cells at will, multiplicities recomputed to match.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use ff::{Field, PrimeField};
+use ff::PrimeField;
 use halo2_proofs::dev::{MockProver, VerifyFailure};
-use halo2_proofs::plonk::ConstraintSystem;
 use halo2curves::bn256::Fr;
 
 use crate::builder::field;
-use crate::bus::{Bus, Polynomial};
 use crate::cell::{Cell, Row};
-use crate::chunk_circuit::{ChunkCircuit, ChunkConfig};
+use crate::chunk_circuit::ChunkCircuit;
 use crate::class::Class;
 use crate::shape::{FIRST_ROW, SLOT_ROW};
-use crate::tables::fixed_columns;
-use crate::witness::{ChunkWitness, Matrix};
-use crate::{Committed, Plan, Shape, instance::ChunkInstance};
+use crate::witness::ChunkWitness;
+use crate::{Committed, Plan, instance::ChunkInstance};
+
+mod checker;
+mod fault;
+mod poly;
+
+pub use checker::Checker;
+pub use fault::{Fault, names, rerun};
 
 /// A constraint that a witness does not satisfy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +137,7 @@ impl Forgery {
             .columns
             .clone()
             .unwrap_or_else(|| self.witness.columns());
-        Checker::new(self.witness.shape()).check(&self.witness, &columns, &self.instance)
+        Checker::shared(self.witness.shape()).check(&self.witness, &columns, &self.instance)
     }
 
     /// Every failure, by `MockProver`.
@@ -214,6 +217,18 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
         .collect()
 }
 
+/// The rows of a witness, padding included.
+#[must_use]
+pub fn rows(witness: &ChunkWitness) -> &[Row] {
+    &witness.rows
+}
+
+/// The class that a row executes; none for padding.
+#[must_use]
+pub fn class(row: &Row) -> Option<Class> {
+    Class::from_flags(|cell| row[cell] == 1)
+}
+
 /// Words of memory at a boundary of a plan; boundary `i` lies before chunk `i`.
 #[must_use]
 pub fn boundary_words(plan: &Plan, boundary: usize) -> &[u64] {
@@ -238,120 +253,9 @@ pub fn describe(witness: &ChunkWitness, row: usize) -> String {
     )
 }
 
-/// A bus and the canonical bytes of a tuple's values.
-type Tuple = (Bus, Vec<[u8; 32]>);
-
-/// The constraints of a shape, ready to be evaluated.
-#[derive(Debug)]
-pub struct Checker {
-    shape: Shape,
-    fixed: Vec<Vec<Fr>>,
-    constraints: Vec<(&'static str, String, Polynomial)>,
-    interactions: Vec<(Bus, &'static str, String, Polynomial, Vec<Polynomial>)>,
-}
-
-impl Checker {
-    /// Compiles the constraints of a shape.
-    #[must_use]
-    pub fn new(shape: Shape) -> Self {
-        let mut cs = ConstraintSystem::default();
-        let config = ChunkConfig::configure(&mut cs, shape);
-        let none = |_| Fr::ZERO;
-        let constraints = config
-            .constraints
-            .iter()
-            .filter(|c| c.family != "bus")
-            .map(|c| (c.family, c.name.clone(), Polynomial::new(&c.poly, &none)))
-            .collect();
-        let interactions = config
-            .bus
-            .interactions
-            .iter()
-            .map(|i| {
-                let tuple = i.tuple.iter().map(|e| Polynomial::new(e, &none)).collect();
-                (
-                    i.bus,
-                    i.family,
-                    i.name.clone(),
-                    Polynomial::new(&i.multiplicity, &none),
-                    tuple,
-                )
-            })
-            .collect();
-        Self {
-            shape,
-            fixed: fixed_columns(shape),
-            constraints,
-            interactions,
-        }
-    }
-
-    /// Names of all constraints, by family.
-    pub fn constraints(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.constraints
-            .iter()
-            .map(|(family, name, _)| (*family, name.as_str()))
-    }
-
-    fn check(&self, witness: &ChunkWitness, columns: &[Vec<Fr>], instance: &[Fr]) -> Vec<Failure> {
-        let matrix = Matrix::new(columns, &self.fixed, instance, self.shape);
-        let mut failures = Vec::new();
-        // For each tuple of a bus: the sum of its multiplicities, and who used it first.
-        let mut balances: HashMap<Tuple, (Fr, usize, &str)> = HashMap::new();
-        for row in matrix.active_rows() {
-            for (family, name, poly) in &self.constraints {
-                if !bool::from(poly.evaluate(&matrix, row).is_zero()) {
-                    failures.push(Failure {
-                        family: (*family).into(),
-                        constraint: name.clone(),
-                        row: Some(row),
-                        context: describe(witness, row),
-                    });
-                }
-            }
-            for (bus, _, name, multiplicity, tuple) in &self.interactions {
-                let multiplicity = multiplicity.evaluate(&matrix, row);
-                if bool::from(multiplicity.is_zero()) {
-                    continue;
-                }
-                let values = tuple
-                    .iter()
-                    .map(|e| e.evaluate(&matrix, row).to_repr())
-                    .collect();
-                let entry = balances
-                    .entry((*bus, values))
-                    .or_insert((Fr::ZERO, row, name));
-                entry.0 += multiplicity;
-            }
-        }
-        let mut unbalanced: Vec<_> = balances
-            .into_iter()
-            .filter(|(_, (sum, ..))| !bool::from(sum.is_zero()))
-            .collect();
-        unbalanced.sort_by_key(|((bus, _), (_, row, _))| (*bus, *row));
-        failures.extend(
-            unbalanced
-                .into_iter()
-                .map(|((bus, tuple), (sum, row, name))| Failure {
-                    family: "bus".into(),
-                    constraint: format!("{bus:?}"),
-                    row: Some(row),
-                    context: format!(
-                        "'{name}' ({}) is off by {} {}",
-                        tuple.iter().map(show).collect::<Vec<_>>().join(", "),
-                        show(&sum.to_repr()),
-                        describe(witness, row)
-                    ),
-                }),
-        );
-        failures
-    }
-}
-
 /// A field element as a signed number where it is small.
-fn show(bytes: &[u8; 32]) -> String {
-    let value = Option::<Fr>::from(Fr::from_repr(*bytes)).unwrap_or_default();
-    for (sign, value) in [("", value), ("-", -value)] {
+fn show(value: &Fr) -> String {
+    for (sign, value) in [("", *value), ("-", -value)] {
         let bytes = value.to_repr();
         if bytes[16..].iter().all(|b| *b == 0) {
             let mut low = [0; 16];
