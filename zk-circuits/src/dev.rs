@@ -19,11 +19,17 @@ use crate::witness::ChunkWitness;
 use crate::{Committed, Plan, instance::ChunkInstance};
 
 mod checker;
+mod cost;
+mod determinism;
 mod fault;
 mod poly;
+mod search;
 
 pub use checker::Checker;
+pub use cost::{Cost, constraint_system, cost};
+pub use determinism::{Ambiguity, Effort, Group, group_at, groups};
 pub use fault::{Fault, names, rerun};
+pub use search::Target;
 
 /// A constraint that a witness does not satisfy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +79,12 @@ impl Forgery {
         &mut self.witness.rows
     }
 
+    /// The witness with its changed rows.
+    #[must_use]
+    pub fn witness(&self) -> &ChunkWitness {
+        &self.witness
+    }
+
     /// The words at the chunk's entry.
     pub fn entry(&mut self) -> &mut [u64] {
         &mut self.witness.entry
@@ -83,14 +95,20 @@ impl Forgery {
         &mut self.witness.exit
     }
 
-    /// Replaces the public values.
+    /// Replaces the public values; the bus is computed from these, too.
     pub fn set_instance(&mut self, instance: &ChunkInstance) {
+        self.witness.instance = *instance;
         self.instance = instance.to_fields().to_vec();
     }
 
     /// Writes a committed column's value directly.
     pub fn set_committed(&mut self, column: Committed, row: usize, value: Fr) {
         self.columns()[column as usize][row] = value;
+    }
+
+    /// A committed column's value.
+    pub fn committed(&mut self, column: Committed, row: usize) -> Fr {
+        self.columns()[column as usize][row]
     }
 
     /// Writes a cell's value directly, any field element, after everything has been counted.
@@ -183,17 +201,14 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
                 location,
                 ..
             } => {
-                // "Constraint 3 ('name') in gate 5 ('family')"
+                // "Constraint 3 ('name') in gate 5 ('family')"; names may have apostrophes.
                 let text = constraint.to_string();
-                let quoted: Vec<&str> = text.split('\'').collect();
-                let name = quoted.get(1).copied().unwrap_or_default().to_owned();
-                let family = quoted
-                    .iter()
-                    .rev()
-                    .nth(1)
-                    .copied()
-                    .unwrap_or_default()
-                    .to_owned();
+                let (name, family) = text.split_once("') in gate ").unwrap_or((&text, ""));
+                let quoted = |part: &str| {
+                    let start = part.find("('").map_or(0, |at| at + 2);
+                    part[start..].trim_end_matches("')").to_owned()
+                };
+                let (name, family) = (quoted(name), quoted(family));
                 let row = location
                     .to_string()
                     .rsplit(|c: char| !c.is_ascii_digit())
@@ -217,6 +232,12 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
         .collect()
 }
 
+/// The fixed columns of a shape, in the order of their declaration.
+#[must_use]
+pub fn fixed_columns(shape: crate::Shape) -> Vec<Vec<Fr>> {
+    crate::tables::fixed_columns(shape)
+}
+
 /// The rows of a witness, padding included.
 #[must_use]
 pub fn rows(witness: &ChunkWitness) -> &[Row] {
@@ -227,6 +248,11 @@ pub fn rows(witness: &ChunkWitness) -> &[Row] {
 #[must_use]
 pub fn class(row: &Row) -> Option<Class> {
     Class::from_flags(|cell| row[cell] == 1)
+}
+
+/// The values of the flags on rows of a class.
+pub fn flags(class: Class) -> impl Iterator<Item = (Cell, bool)> {
+    class.flags()
 }
 
 /// Words of memory at a boundary of a plan; boundary `i` lies before chunk `i`.

@@ -105,6 +105,21 @@ impl Checker {
         self.interactions.iter().map(|i| (i.bus, i.family, i.name.as_str()))
     }
 
+    /// Advice column (none for fixed and instance columns) and rotation of everything that tuples and
+    /// multiplicities read.
+    pub fn interaction_queries(&self) -> impl Iterator<Item = (Option<usize>, i32)> {
+        self.interactions
+            .iter()
+            .flat_map(|i| i.tuple.iter().chain([&i.multiplicity]))
+            .flat_map(Poly::queries)
+            .map(|(column, rotation)| {
+                (
+                    Some(column).filter(|c| *c < Matrix::fixed_index(0)),
+                    rotation,
+                )
+            })
+    }
+
     pub(crate) fn fixed(&self) -> &[Vec<Fr>] {
         self.fixed.get_or_init(|| fixed_columns(self.shape))
     }
