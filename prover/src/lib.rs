@@ -1,1 +1,33 @@
-//! prover
+//! Proves execution traces: keys, chunks, and the proof of each chunk.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let program_bytes = [0u8];
+//! let trace = bpf_tracer::execute_and_trace(&program_bytes)?;
+//! let config = prover::KeygenConfig::new(17, "/tmp/zkbpf", 8)
+//!     .with_chunk_size(1000)
+//!     .with_insecure_test_srs(); // or .with_srs(file)
+//! let proofs = prover::prove_execution_chunked_parallel(&trace, &config)?;
+//! let key = config.verifying_key()?;
+//! verifier::verify_execution(&proofs, &prover::claim_of(&trace), &key)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The keys depend on the circuit's size and the parameters only. They are made on first use and kept in
+//! a cache directory, whose entries are verified on every load.
+
+mod cache;
+mod chunks;
+mod error;
+mod keys;
+mod memory;
+mod rng;
+mod srs;
+
+pub use chunks::{
+    Event, Schedule, claim_of, prove_execution_chunked, prove_execution_chunked_auto,
+    prove_execution_chunked_parallel, prove_execution_observed, run_info,
+};
+pub use error::{ChunkFailure, Error, SrsError};
+pub use keys::{KeygenConfig, Keys};

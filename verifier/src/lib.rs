@@ -1,1 +1,41 @@
-//! verifier
+//! Checks proofs against a claim. Runs no programs, trusts nothing in a proof, never panics.
+//!
+//! A [`Claim`] is what the caller expects: program, input, outcome, output, step budget.
+//! [`verify_execution`] accepts chunk proofs if together they prove it under a [`VerifyingKey`] that
+//! the caller trusts:
+//!
+//! * every chunk's proof is valid, canonical to the byte, and made for this key;
+//! * chunk `i` carries index `i`; state, step count and the *commitments* of memory at its end are
+//!   those at the beginning of chunk `i + 1`; exactly the last chunk ends the run;
+//! * the commitments of program, page list, initial memory, input and output equal those that the
+//!   verifier computes itself from the claim (see [`ColumnStream`]);
+//! * the outcome is the claimed one.
+//!
+//! [`verify_chunk`] checks one chunk in isolation, which proves neither program, input nor order.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions
+    )
+)]
+
+mod codec;
+mod error;
+mod key;
+mod proof;
+mod public;
+mod statement;
+mod verify;
+
+pub use error::{ChunkError, ClaimError, DecodeError, LinkError, VerifyError};
+pub use key::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey};
+pub use proof::{ChunkProof, ExecutionProof, RunInfo};
+pub use public::{ColumnStream, Lane, PublicColumn, RESERVED_ROWS, commit};
+pub use statement::{ChunkStatement, Claim, Commitments, ExecutionStatement, ExpectedOutcome};
+pub use verify::{verify_chain, verify_chunk, verify_execution};

@@ -1,0 +1,135 @@
+//! Why there are no keys or no proof.
+
+use std::io;
+use std::path::PathBuf;
+
+use verifier::{ChunkError, VerifyError};
+use zk_circuits::{ShapeError, WitnessError};
+
+/// Why there are no keys or no proof.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No structured reference string was chosen.
+    #[error(
+        "no structured reference string was chosen: give a file from a ceremony (`with_srs`, on the \
+         command line `--srs FILE`), or, for tests only, the insecure test string, under which anyone \
+         can forge proofs (`with_insecure_test_srs`, `--insecure-test-srs`)"
+    )]
+    MissingSrs,
+    /// The circuit has no such size.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The file is not a usable structured reference string.
+    #[error("{}: {reason}", path.display())]
+    Srs {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: SrsError,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The keys cannot be made.
+    #[error("key generation failed: {reason}")]
+    Keygen {
+        /// Why.
+        reason: String,
+    },
+    /// The trace does not fit the circuit.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
+    /// One chunk cannot be proved.
+    #[error("chunk {chunk}: {reason}")]
+    Chunk {
+        /// Which.
+        chunk: usize,
+        /// Why.
+        reason: ChunkFailure,
+    },
+    /// The finished proofs were refused by the verifier, and are withheld.
+    #[error("the finished proofs do not verify: {0}")]
+    SelfCheck(VerifyError),
+    /// The threads cannot be started.
+    #[error("cannot start {threads} threads: {reason}")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a structured reference string is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SrsError {
+    /// It is too short for a header, or announces an unusable size.
+    #[error("not a raw halo2 parameter file")]
+    Format,
+    /// Its size does not match its header.
+    #[error("the file has {found} bytes, its header announces {expected}")]
+    Length {
+        /// Bytes there.
+        found: u64,
+        /// Bytes announced.
+        expected: u64,
+    },
+    /// It is for smaller circuits.
+    #[error("it has 2^{found} points, the circuit needs 2^{needed}")]
+    TooSmall {
+        /// The file's size.
+        found: u32,
+        /// The circuit's size.
+        needed: u32,
+    },
+    /// A point is not on the curve, not in the group, or the identity.
+    #[error("point {index} of `{list}` is not in the group, or the identity")]
+    Point {
+        /// Which list.
+        list: &'static str,
+        /// Which point.
+        index: usize,
+    },
+    /// It does not start from the generators.
+    #[error("it does not start from the generators")]
+    Generator,
+    /// It is not a list of powers.
+    #[error("its points are not the powers of one secret")]
+    Powers,
+    /// The two bases do not fit together.
+    #[error("its Lagrange basis does not fit its powers")]
+    Lagrange,
+    /// It is the insecure test string.
+    #[error("it contains the insecure test string, whose secret is public")]
+    Insecure,
+}
+
+/// Why a chunk cannot be proved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkFailure {
+    /// It has no witness.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
+    /// halo2 refused.
+    #[error("proving failed: {0}")]
+    Prove(String),
+    /// The code panicked.
+    #[error("the prover panicked: {0}")]
+    Panic(String),
+    /// The finished proof does not verify, and is withheld.
+    #[error("the finished proof does not verify: {0}")]
+    Verify(ChunkError),
+}
+
+pub(crate) fn io_error(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+    let path = path.into();
+    move |source| Error::Io { path, source }
+}

@@ -1,0 +1,320 @@
+//! Keys of a circuit size under a choice of parameters, kept in memory and on disk.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use halo2_proofs::SerdeFormat;
+use halo2_proofs::plonk::{Circuit, ConstraintSystem, ProvingKey, keygen_pk2};
+use halo2_proofs::poly::kzg::commitment::ParamsKZG;
+use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use verifier::{KeyId, SrsIdentity, VerifierParams, VerifyingKey};
+use zk_circuits::{ChunkCircuit, Shape};
+
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::srs::{self, Srs};
+
+/// Which structured reference string to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum SrsChoice {
+    InsecureTest,
+    File(PathBuf),
+}
+
+/// What to prove with: circuit size, cache, chunk size, parameters.
+///
+/// Keys are made on first use, kept on disk, and shared by all clones of a configuration.
+#[derive(Clone, Debug)]
+pub struct KeygenConfig {
+    k: u32,
+    lookup_bits: u32,
+    cache_dir: PathBuf,
+    chunk_size: Option<usize>,
+    threads: Option<usize>,
+    srs: Option<SrsChoice>,
+    loaded: Arc<Mutex<Loaded>>,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    keys: Option<Arc<Keys>>,
+    verifying: Option<Arc<VerifyingKey>>,
+}
+
+impl KeygenConfig {
+    /// Circuits of `2^k` rows with table operands of at most `lookup_bits` bits; keys are kept below
+    /// `cache_dir`. One of [`with_srs`](Self::with_srs) and
+    /// [`with_insecure_test_srs`](Self::with_insecure_test_srs) must follow.
+    #[must_use]
+    pub fn new(k: u32, cache_dir: impl Into<PathBuf>, lookup_bits: u32) -> Self {
+        Self {
+            k,
+            lookup_bits,
+            cache_dir: cache_dir.into(),
+            chunk_size: None,
+            threads: None,
+            srs: None,
+            loaded: Arc::default(),
+        }
+    }
+
+    /// Steps in a chunk; without it, as many as the circuit holds.
+    #[must_use]
+    pub fn with_chunk_size(mut self, steps: usize) -> Self {
+        self.chunk_size = Some(steps);
+        self
+    }
+
+    /// Proves on this many threads; without it, on rayon's current pool.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Uses the parameters in a file: halo2's raw format (`ParamsKZG::write_custom` with `RawBytes`), of
+    /// at least `2^k` points, from a ceremony that you trust. The file is checked.
+    #[must_use]
+    pub fn with_srs(self, path: impl Into<PathBuf>) -> Self {
+        self.with_choice(SrsChoice::File(path.into()))
+    }
+
+    /// Uses parameters whose secret is public: **anyone can forge proofs under them**. For tests.
+    #[must_use]
+    pub fn with_insecure_test_srs(self) -> Self {
+        self.with_choice(SrsChoice::InsecureTest)
+    }
+
+    fn with_choice(mut self, choice: SrsChoice) -> Self {
+        self.srs = Some(choice);
+        self.loaded = Arc::default();
+        self
+    }
+
+    /// Steps in a chunk, if set.
+    #[must_use]
+    pub fn chunk_size(&self) -> Option<usize> {
+        self.chunk_size
+    }
+
+    pub(crate) fn threads(&self) -> Option<usize> {
+        self.threads
+    }
+
+    /// The directory of the key cache.
+    #[must_use]
+    pub fn cache_dir(&self) -> &Path {
+        &self.cache_dir
+    }
+
+    /// The circuit's shape.
+    ///
+    /// # Errors
+    /// If the circuit has no such size.
+    pub fn shape(&self) -> Result<Shape, Error> {
+        Ok(Shape::new(self.k, self.lookup_bits)?)
+    }
+
+    /// The keys: from memory, from the cache, or made now.
+    ///
+    /// # Errors
+    /// If no parameters were chosen, or they are unusable, or the cache cannot be written.
+    pub fn keys(&self) -> Result<Arc<Keys>, Error> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = &loaded.keys {
+            return Ok(Arc::clone(keys));
+        }
+        let store = Store::new(self)?;
+        let keys = Arc::new(store.keys()?);
+        loaded.verifying = Some(Arc::clone(&keys.verifying));
+        loaded.keys = Some(Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    /// The verifying key alone: much smaller and faster to load.
+    ///
+    /// # Errors
+    /// As [`keys`](Self::keys).
+    pub fn verifying_key(&self) -> Result<Arc<VerifyingKey>, Error> {
+        {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(key) = &loaded.verifying {
+                return Ok(Arc::clone(key));
+            }
+            if let Some(key) = Store::new(self)?.verifying_key() {
+                let key = Arc::new(key);
+                loaded.verifying = Some(Arc::clone(&key));
+                return Ok(key);
+            }
+        }
+        Ok(Arc::clone(&self.keys()?.verifying))
+    }
+}
+
+/// Everything that proving needs besides a trace.
+pub struct Keys {
+    pub(crate) shape: Shape,
+    pub(crate) params: ParamsKZG<Bn256>,
+    pub(crate) proving: ProvingKey<G1Affine>,
+    pub(crate) verifying: Arc<VerifyingKey>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("verifying", &self.verifying)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// Size of the circuit.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The verifying key.
+    #[must_use]
+    pub fn verifying_key(&self) -> &Arc<VerifyingKey> {
+        &self.verifying
+    }
+
+    /// halo2's proving key.
+    #[must_use]
+    pub fn proving_key(&self) -> &ProvingKey<G1Affine> {
+        &self.proving
+    }
+
+    /// halo2's parameters.
+    #[must_use]
+    pub fn params(&self) -> &ParamsKZG<Bn256> {
+        &self.params
+    }
+}
+
+/// Where the keys of one shape and one choice of parameters are.
+struct Store<'a> {
+    cache: Cache,
+    shape: Shape,
+    choice: &'a SrsChoice,
+    identity: SrsIdentity,
+    /// Names the circuit, the shape and the parameters.
+    fingerprint: String,
+}
+
+impl<'a> Store<'a> {
+    fn new(config: &'a KeygenConfig) -> Result<Self, Error> {
+        let choice = config.srs.as_ref().ok_or(Error::MissingSrs)?;
+        let shape = config.shape()?;
+        let identity = match choice {
+            SrsChoice::InsecureTest => srs::insecure_identity(),
+            SrsChoice::File(path) => srs::file_identity(path)?,
+        };
+        let fingerprint = fingerprint(shape, identity);
+        let cache = Cache::new(&config.cache_dir);
+        Ok(Self {
+            cache,
+            shape,
+            choice,
+            identity,
+            fingerprint,
+        })
+    }
+
+    fn name(&self, kind: &str) -> String {
+        let (k, bits) = (self.shape.k(), self.shape.operand_bits());
+        format!("{kind}-k{k}-b{bits}-{}", self.fingerprint)
+    }
+
+    fn srs(&self) -> Result<Srs, Error> {
+        let k = self.shape.k();
+        let digest = blake3::hash(format!("{}", self.identity).as_bytes()).to_hex();
+        let name = format!("srs-k{k}-{}", &digest.as_str()[..32]);
+        let build = || {
+            let srs = match self.choice {
+                SrsChoice::InsecureTest => {
+                    tracing::warn!("using INSECURE test parameters: anyone can forge proofs");
+                    Srs::insecure_test(k)
+                }
+                SrsChoice::File(path) => Srs::from_file(path, k)?,
+            };
+            let bytes = srs.to_bytes();
+            Ok((srs, bytes))
+        };
+        self.cache
+            .load_or_build(&name, |bytes| Srs::from_bytes(bytes, k), build)
+    }
+
+    fn keys(&self) -> Result<Keys, Error> {
+        let span = tracing::info_span!("keys", k = self.shape.k(), srs = %self.identity);
+        let _entered = span.enter();
+        let srs = self.srs()?;
+        let s_g2 = srs.s_g2;
+        let (params, g_lagrange) = srs.into_params();
+        let parse = |mut bytes: &[u8]| {
+            let key = ProvingKey::<G1Affine>::read::<_, ChunkCircuit>(
+                &mut bytes,
+                SerdeFormat::RawBytes,
+                self.shape,
+            );
+            key.ok().filter(|_| bytes.is_empty())
+        };
+        let build = || {
+            tracing::info!("generating keys");
+            let circuit = ChunkCircuit::keygen(self.shape);
+            let key = keygen_pk2(&params, &circuit, false).map_err(|error| Error::Keygen {
+                reason: error.to_string(),
+            })?;
+            let bytes = key.to_bytes(SerdeFormat::RawBytes);
+            Ok((key, bytes))
+        };
+        let proving = self.cache.load_or_build(&self.name("pk"), parse, build)?;
+        let verifier_params = VerifierParams {
+            srs: self.identity,
+            g_lagrange,
+            s_g2,
+        };
+        let verifying = VerifyingKey::new(proving.get_vk().clone(), self.shape, verifier_params)
+            .map_err(|error| Error::Keygen {
+                reason: error.to_string(),
+            })?;
+        self.cache
+            .load_or_build(&self.name("vk"), parse_verifying, || {
+                let bytes = [&verifying.id().0[..], &verifying.to_bytes()].concat();
+                Ok((verifying.clone(), bytes))
+            })?;
+        let verifying = Arc::new(verifying);
+        tracing::info!(key = %verifying.id(), "keys are ready");
+        Ok(Keys {
+            shape: self.shape,
+            params,
+            proving,
+            verifying,
+        })
+    }
+
+    fn verifying_key(&self) -> Option<VerifyingKey> {
+        self.cache.load(&self.name("vk"), parse_verifying)
+    }
+}
+
+/// The entry is the key's identity, then the key.
+fn parse_verifying(bytes: &[u8]) -> Option<VerifyingKey> {
+    let (id, key) = bytes.split_at_checked(32)?;
+    VerifyingKey::from_bytes(key, KeyId(id.try_into().ok()?)).ok()
+}
+
+/// A name for the circuit of a shape under these parameters: its constraints, columns and version. The
+/// contents of fixed columns are covered by the version only.
+fn fingerprint(shape: Shape, srs: SrsIdentity) -> String {
+    let mut cs = ConstraintSystem::<Fr>::default();
+    let _ = ChunkCircuit::configure_with_params(&mut cs, shape);
+    let description = format!(
+        "zkbpf keys 1\n{}\n{shape:?}\n{srs}\n{:?}",
+        zk_circuits::VERSION,
+        cs.pinned()
+    );
+    blake3::hash(description.as_bytes()).to_hex().as_str()[..32].to_owned()
+}

@@ -1,0 +1,62 @@
+//! The random numbers that halo2 draws while it makes a proof.
+//!
+//! In the first phase `create_proof` fills the blinding rows of each advice column, in column order, with
+//! `Fr::random`: eight 64-bit words each (`plonk/witness.rs`, `next_phase`). The committed columns are the
+//! first advice columns, so the first draws are theirs, and [`LinkedRng`] serves them from the streams that
+//! a column shares with its neighbour or with the verifier. All later draws come from the operating
+//! system. Soundness never depends on any of this; hiding does.
+
+use rand_core::{Error, OsRng, RngCore};
+use verifier::ColumnStream;
+use zk_circuits::Committed;
+
+/// 64-bit words in a draw of `Fr::random`.
+const WORDS_PER_SCALAR: usize = 8;
+
+/// Blinding rows of the committed columns from their streams, everything else from the system.
+#[derive(Debug)]
+pub(crate) struct LinkedRng {
+    columns: [ColumnStream; Committed::COUNT],
+    words_per_column: usize,
+    drawn: usize,
+}
+
+impl LinkedRng {
+    /// The streams stand behind their reserved rows; each column has this many blinding rows.
+    pub(crate) fn new(columns: [ColumnStream; Committed::COUNT], blinding_rows: usize) -> Self {
+        Self {
+            columns,
+            words_per_column: blinding_rows * WORDS_PER_SCALAR,
+            drawn: 0,
+        }
+    }
+}
+
+impl RngCore for LinkedRng {
+    fn next_u32(&mut self) -> u32 {
+        self.next_u64() as u32
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        let column = self.drawn / self.words_per_column;
+        match self.columns.get_mut(column) {
+            Some(stream) => {
+                self.drawn += 1;
+                stream.next_u64()
+            }
+            None => OsRng.next_u64(),
+        }
+    }
+
+    fn fill_bytes(&mut self, dest: &mut [u8]) {
+        for chunk in dest.chunks_mut(8) {
+            let word = self.next_u64().to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+    }
+
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Error> {
+        self.fill_bytes(dest);
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! What a verifier expects, and what an accepted proof means.
+
+use bpf_tracer::{Input, Outcome, Program};
+use halo2curves::bn256::G1Affine;
+use std::sync::Arc;
+use zk_circuits::ChunkInstance;
+
+use crate::key::{KeyId, SrsIdentity};
+
+/// How a run must have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpectedOutcome {
+    /// In this way.
+    Exactly(Outcome),
+    /// By returning from the outermost function, with any `r0`.
+    Halt,
+    /// In any way.
+    Any,
+}
+
+impl ExpectedOutcome {
+    /// Whether an outcome is as expected.
+    #[must_use]
+    pub fn admits(&self, outcome: Outcome) -> bool {
+        match self {
+            Self::Exactly(expected) => *expected == outcome,
+            Self::Halt => matches!(outcome, Outcome::Halt { .. }),
+            Self::Any => true,
+        }
+    }
+}
+
+/// What the verifier's caller expects. Every part of it comes from the caller, none from a proof.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The program, with its dialect, entry and stack size.
+    pub program: Program,
+    /// The input; `None` accepts a run on any contents and size of the input region. A run that is
+    /// accepted so started with *some* input, of which nothing is known but what the outcome tells.
+    pub input: Option<Input>,
+    /// How it ended.
+    pub outcome: ExpectedOutcome,
+    /// The whole input region afterwards; `None` accepts any. Needs an input.
+    pub output: Option<Vec<u8>>,
+    /// Most steps that the run could take: part of what ran, since reaching it is an outcome.
+    pub budget: u64,
+}
+
+/// What one valid chunk proof says: *some* program, in *some* memory, went from the state at its
+/// entry to the state at its exit. It proves neither which program, nor which input, nor that the
+/// state at its entry was ever reached.
+#[derive(Clone, Debug)]
+#[must_use = "the statement of one chunk proves neither program, input nor order"]
+pub struct ChunkStatement {
+    pub(crate) key: KeyId,
+    pub(crate) instance: ChunkInstance,
+    pub(crate) pages: Arc<[u64]>,
+    pub(crate) input_len: u64,
+    pub(crate) commitments: Commitments,
+}
+
+impl ChunkStatement {
+    /// Public values.
+    #[must_use]
+    pub fn instance(&self) -> &ChunkInstance {
+        &self.instance
+    }
+
+    /// The commitments of memory, pages and program.
+    #[must_use]
+    pub fn commitments(&self) -> &Commitments {
+        &self.commitments
+    }
+
+    /// The key that it was verified with.
+    #[must_use]
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+}
+
+/// Commitments of the columns that chunks share with their neighbours or with the claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commitments {
+    /// Memory at the chunk's entry: private and public lane.
+    pub entry: [G1Affine; 2],
+    /// Memory at the chunk's exit: private and public lane.
+    pub exit: [G1Affine; 2],
+    /// Virtual page numbers.
+    pub pages: G1Affine,
+    /// Program table: code, immediate, target.
+    pub program: [G1Affine; 3],
+}
+
+/// What an accepted claim means: the claimed program, started at its entry on the claimed input, runs
+/// exactly [`steps`](Self::steps) steps, within the budget, and ends with [`outcome`](Self::outcome).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutionStatement {
+    /// Identity of the program.
+    pub program_id: [u8; 32],
+    /// How the run ended.
+    pub outcome: Outcome,
+    /// Number of steps, a trapping one included.
+    pub steps: u64,
+    /// Number of chunks.
+    pub chunks: usize,
+    /// Bytes of the input region.
+    pub input_size: u64,
+    /// Whether the input was compared.
+    pub input_checked: bool,
+    /// Whether the outcome was compared.
+    pub outcome_checked: bool,
+    /// Whether the output was compared.
+    pub output_checked: bool,
+    /// The verifying key.
+    pub key: KeyId,
+    /// The parameters: whether the statement is worth anything.
+    pub srs: SrsIdentity,
+}

@@ -1,0 +1,517 @@
+//! The checks. Plain code without indexing, casts or panics.
+
+use bpf_tracer::canonical::layout::{INPUT_BASE, MAX_REGION};
+use bpf_tracer::{Input, Outcome, TrapKind};
+use ff::PrimeField;
+use group::GroupEncoding;
+use group::prime::PrimeCurveAffine;
+use halo2_proofs::plonk::verify_proof;
+use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
+use halo2_proofs::poly::kzg::multiopen::VerifierSHPLONK;
+use halo2_proofs::poly::kzg::strategy::SingleStrategy;
+use halo2_proofs::transcript::{Blake2bRead, Challenge255, TranscriptReadBuffer};
+use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use rayon::prelude::*;
+use zk_circuits::shape::{MAX_CALL_DEPTH, PAGE_BYTES};
+use zk_circuits::{
+    ChunkInstance, Microcode, PageList, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, first_boundary,
+    page_column, program_columns, public_words,
+};
+
+use crate::error::{ChunkError, ClaimError, LinkError, VerifyError};
+use crate::key::{ProofLayout, VerifyingKey};
+use crate::proof::ChunkProof;
+use crate::public::{Lane, PublicColumn, commit};
+use crate::statement::{ChunkStatement, Claim, Commitments, ExecutionStatement};
+
+/// Number of committed columns: the first advice columns, whose commitments begin a proof.
+pub(crate) const COMMITTED: usize = 8;
+/// Bytes of a point or scalar.
+const ELEMENT_BYTES: usize = 32;
+
+/// Verifies one chunk in isolation.
+///
+/// The statement says that *some* program on *some* memory made these steps. Which program, which
+/// input, and whether the entry state was ever reached is for [`verify_execution`].
+///
+/// # Errors
+/// [`VerifyError::Chunk`], with the chunk's own index.
+pub fn verify_chunk(proof: &ChunkProof, key: &VerifyingKey) -> Result<ChunkStatement, VerifyError> {
+    let chunk = usize::try_from(proof.instance.index).unwrap_or(usize::MAX);
+    check_chunk(proof, key).map_err(|reason| VerifyError::Chunk { chunk, reason })
+}
+
+/// Verifies a whole run: every proof, every link, and the claim.
+///
+/// # Errors
+/// The first failure, in this order: proofs, links between chunks, claim.
+pub fn verify_execution(
+    proofs: &[ChunkProof],
+    claim: &Claim,
+    key: &VerifyingKey,
+) -> Result<ExecutionStatement, VerifyError> {
+    // Collected before the first error is chosen, so that it does not depend on scheduling.
+    let results: Vec<_> = proofs
+        .par_iter()
+        .map(|proof| check_chunk(proof, key))
+        .collect();
+    let statements = results
+        .into_iter()
+        .enumerate()
+        .map(|(chunk, result)| result.map_err(|reason| VerifyError::Chunk { chunk, reason }))
+        .collect::<Result<Vec<_>, _>>()?;
+    verify_chain(&statements, claim, key)
+}
+
+/// The part of [`verify_execution`] after its proofs: every link, and the claim.
+///
+/// # Errors
+/// The first failure.
+pub fn verify_chain(
+    chunks: &[ChunkStatement],
+    claim: &Claim,
+    key: &VerifyingKey,
+) -> Result<ExecutionStatement, VerifyError> {
+    let (first, last) = match (chunks.first(), chunks.last()) {
+        (Some(first), Some(last)) => (first, last),
+        _ => return Err(VerifyError::Empty),
+    };
+    if let Some(chunk) = chunks
+        .iter()
+        .position(|statement| statement.key != key.id())
+    {
+        return Err(VerifyError::Claim {
+            chunk,
+            reason: ClaimError::ForeignKey,
+        });
+    }
+    check_links(chunks)?;
+    let end = chunks.len().saturating_sub(1);
+    let outcome = outcome_of(&last.instance).ok_or(VerifyError::Link {
+        chunk: end,
+        reason: LinkError::Unfinished,
+    })?;
+
+    let at_first = |reason| VerifyError::Claim { chunk: 0, reason };
+    let at_last = |reason| VerifyError::Claim { chunk: end, reason };
+    check_scalars(&first.instance, claim).map_err(at_first)?;
+    if !claim.outcome.admits(outcome) {
+        let reason = ClaimError::Outcome {
+            found: format!("{outcome:?}"),
+            expected: format!("{:?}", claim.outcome),
+        };
+        return Err(at_last(reason));
+    }
+    let pages = PageList::new(&first.pages, key.shape()).map_err(|error| {
+        at_first(ClaimError::PageForm {
+            reason: error.to_string(),
+        })
+    })?;
+    check_program(chunks, claim, key)?;
+    check_pages(chunks, &pages, key)?;
+    check_entry(first, claim, &pages, key).map_err(at_first)?;
+    check_output(last, claim, &pages, key).map_err(at_last)?;
+
+    Ok(ExecutionStatement {
+        program_id: claim.program.id(),
+        outcome,
+        steps: last.instance.steps_out,
+        chunks: chunks.len(),
+        input_size: first.instance.input_size,
+        input_checked: claim.input.is_some(),
+        outcome_checked: !matches!(claim.outcome, crate::ExpectedOutcome::Any),
+        output_checked: claim.output.is_some(),
+        key: key.id(),
+        srs: key.srs(),
+    })
+}
+
+fn check_chunk(proof: &ChunkProof, key: &VerifyingKey) -> Result<ChunkStatement, ChunkError> {
+    if proof.key != key.id() {
+        return Err(ChunkError::ForeignKey {
+            found: proof.key,
+            expected: key.id(),
+        });
+    }
+    check_instance(&proof.instance)?;
+    let commitments = check_canonical(&proof.proof, key.layout())?;
+
+    let fields = proof.instance.to_fields();
+    let mut transcript = Blake2bRead::<_, G1Affine, Challenge255<_>>::init(proof.proof.as_slice());
+    verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, _>(
+        key.params(),
+        key.halo2(),
+        SingleStrategy::new(key.params()),
+        &[&[&fields]],
+        &mut transcript,
+    )
+    .map_err(|_| ChunkError::Invalid)?;
+
+    Ok(ChunkStatement {
+        key: key.id(),
+        instance: proof.instance,
+        pages: std::sync::Arc::clone(&proof.pages),
+        input_len: proof.input_len,
+        commitments,
+    })
+}
+
+/// Version, ranges, and which values may be set together. The circuit proves the rest; these are its
+/// assumptions and what makes one run have one instance.
+fn check_instance(instance: &ChunkInstance) -> Result<(), ChunkError> {
+    if instance.version != zk_circuits::VERSION {
+        let (found, expected) = (instance.version, zk_circuits::VERSION);
+        return Err(ChunkError::Version { found, expected });
+    }
+    let is_slot = |value: u64| u32::try_from(value).is_ok();
+    let is_depth = |value| value <= u64::from(MAX_CALL_DEPTH).saturating_add(1);
+    let ended = !instance.running_out;
+    let trapped = instance.status == STATUS_TRAP;
+    let halted = instance.status == STATUS_HALT;
+    let kind = u8::try_from(instance.trap_kind)
+        .ok()
+        .and_then(TrapKind::from_code);
+    for (name, ok) in [
+        ("pc_in", is_slot(instance.pc_in)),
+        (
+            "pc_out",
+            is_slot(instance.pc_out) && (!ended || instance.pc_out == 0),
+        ),
+        ("depth_in", is_depth(instance.depth_in)),
+        (
+            "depth_out",
+            is_depth(instance.depth_out) && (!ended || instance.depth_out == 0),
+        ),
+        ("input_size", instance.input_size <= MAX_REGION),
+        (
+            "status",
+            (instance.status == STATUS_RUNNING) != ended && (!ended || halted || trapped),
+        ),
+        ("r0", halted || instance.r0 == 0),
+        (
+            "trap_kind",
+            if trapped {
+                is_trap(kind)
+            } else {
+                instance.trap_kind == 0
+            },
+        ),
+        (
+            "trap_pc",
+            is_slot(instance.trap_pc) && (trapped || instance.trap_pc == 0),
+        ),
+    ] {
+        if !ok {
+            return Err(ChunkError::OutOfRange { name });
+        }
+    }
+    Ok(())
+}
+
+/// Whether an instruction can trap so. Reaching the step budget is not the trap of an instruction.
+fn is_trap(kind: Option<TrapKind>) -> bool {
+    kind.is_some_and(|kind| kind != TrapKind::ExceededMaxInstructions)
+}
+
+/// Every element of the proof is in the one form that encodes it, and no point is the identity. Gives
+/// the commitments that the proof begins with.
+fn check_canonical(proof: &[u8], layout: ProofLayout) -> Result<Commitments, ChunkError> {
+    let (found, expected) = (proof.len(), layout.bytes());
+    if found != expected {
+        return Err(ChunkError::Length { found, expected });
+    }
+    let first_opening = layout.points.saturating_add(layout.scalars);
+    let mut head = Vec::with_capacity(COMMITTED);
+    for (element, bytes) in proof.chunks_exact(ELEMENT_BYTES).enumerate() {
+        let is_scalar = (layout.points..first_opening).contains(&element);
+        let point = if is_scalar {
+            canonical_scalar(bytes).map(|_| None)
+        } else {
+            canonical_point(bytes).map(Some)
+        };
+        match point.ok_or(ChunkError::NotCanonical { element })? {
+            Some(point) if head.len() < COMMITTED => head.push(point),
+            _ => {}
+        }
+    }
+    match <[G1Affine; COMMITTED]>::try_from(head) {
+        Ok(
+            [
+                entry_private,
+                entry_public,
+                exit_private,
+                exit_public,
+                pages,
+                code,
+                imm,
+                target,
+            ],
+        ) => Ok(Commitments {
+            entry: [entry_private, entry_public],
+            exit: [exit_private, exit_public],
+            pages,
+            program: [code, imm, target],
+        }),
+        Err(_) => Err(ChunkError::Length { found, expected }),
+    }
+}
+
+fn canonical_point(bytes: &[u8]) -> Option<G1Affine> {
+    let mut repr = <G1Affine as GroupEncoding>::Repr::default();
+    if repr.as_ref().len() != bytes.len() {
+        return None;
+    }
+    repr.as_mut().copy_from_slice(bytes);
+    let point = Option::<G1Affine>::from(G1Affine::from_bytes(&repr))?;
+    let is_identity: bool = point.is_identity().into();
+    (!is_identity && point.to_bytes().as_ref() == bytes).then_some(point)
+}
+
+fn canonical_scalar(bytes: &[u8]) -> Option<Fr> {
+    let repr: [u8; ELEMENT_BYTES] = bytes.try_into().ok()?;
+    Option::<Fr>::from(Fr::from_repr(repr)).filter(|scalar| scalar.to_repr() == repr)
+}
+
+/// One run: every chunk is in its place, and begins where the one before ends.
+fn check_links(chunks: &[ChunkStatement]) -> Result<(), VerifyError> {
+    let end = chunks.len().saturating_sub(1);
+    for (chunk, statement) in chunks.iter().enumerate() {
+        let instance = &statement.instance;
+        let link = |reason| Err(VerifyError::Link { chunk, reason });
+        if u64::try_from(chunk) != Ok(instance.index) {
+            return link(LinkError::Index {
+                found: instance.index,
+            });
+        }
+        if !instance.running_in {
+            return link(LinkError::NotRunning);
+        }
+        if instance.steps_out <= instance.steps_in {
+            return link(LinkError::NoStep);
+        }
+        if instance.steps_out > instance.budget {
+            return link(LinkError::OverBudget);
+        }
+        if chunk != end && !instance.running_out {
+            return link(LinkError::EndsEarly);
+        }
+    }
+    for (chunk, pair) in chunks.windows(2).enumerate() {
+        let [before, after] = pair else { continue };
+        check_pair(before, after).map_err(|reason| VerifyError::Link { chunk, reason })?;
+    }
+    Ok(())
+}
+
+fn check_pair(before: &ChunkStatement, after: &ChunkStatement) -> Result<(), LinkError> {
+    let (a, b) = (&before.instance, &after.instance);
+    for (name, out, into) in [
+        ("pc", a.pc_out, b.pc_in),
+        ("depth", a.depth_out, b.depth_in),
+        ("steps", a.steps_out, b.steps_in),
+    ] {
+        if out != into {
+            return Err(LinkError::Value { name });
+        }
+    }
+    for (name, same) in [
+        ("budget", a.budget == b.budget),
+        ("input_size", a.input_size == b.input_size),
+        ("pages", before.pages == after.pages),
+        ("input_len", before.input_len == after.input_len),
+    ] {
+        if !same {
+            return Err(LinkError::Differs { name });
+        }
+    }
+    let (exit, entry) = (&before.commitments.exit, &after.commitments.entry);
+    for (lane, (out, into)) in [Lane::Private, Lane::Public]
+        .into_iter()
+        .zip(exit.iter().zip(entry))
+    {
+        if out != into {
+            return Err(LinkError::Memory { lane });
+        }
+    }
+    Ok(())
+}
+
+/// How the run ended, if the last chunk's end is one: a halt, a trap, or the step budget.
+fn outcome_of(last: &ChunkInstance) -> Option<Outcome> {
+    if last.running_out {
+        // Checked to be at most the budget before.
+        let pc = u32::try_from(last.pc_out).ok()?;
+        let kind = TrapKind::ExceededMaxInstructions;
+        return (last.steps_out == last.budget).then_some(Outcome::Trap { kind, pc });
+    }
+    if last.status == STATUS_HALT {
+        return Some(Outcome::Halt { r0: last.r0 });
+    }
+    let kind = u8::try_from(last.trap_kind)
+        .ok()
+        .and_then(TrapKind::from_code)?;
+    Some(Outcome::Trap {
+        kind,
+        pc: u32::try_from(last.trap_pc).ok()?,
+    })
+}
+
+fn check_scalars(first: &ChunkInstance, claim: &Claim) -> Result<(), ClaimError> {
+    let entry = u64::from(claim.program.entry());
+    if (first.pc_in, first.depth_in, first.steps_in) != (entry, 1, 0) {
+        return Err(ClaimError::Entry);
+    }
+    if first.budget != claim.budget {
+        return Err(ClaimError::Budget {
+            found: first.budget,
+            expected: claim.budget,
+        });
+    }
+    if let Some(input) = &claim.input {
+        let (found, expected) = (first.input_size, input.region_len());
+        if found != expected {
+            return Err(ClaimError::InputSize { found, expected });
+        }
+    }
+    Ok(())
+}
+
+/// The commitment of a public column, as the verifier computes it.
+fn recompute(column: PublicColumn, values: &[Fr], key: &VerifyingKey) -> Option<G1Affine> {
+    commit(column, values, key.g_lagrange(), key.blinding_rows())
+}
+
+fn check_program(
+    chunks: &[ChunkStatement],
+    claim: &Claim,
+    key: &VerifyingKey,
+) -> Result<(), VerifyError> {
+    let unfit = |reason| VerifyError::Claim {
+        chunk: 0,
+        reason: ClaimError::Program { reason },
+    };
+    let microcode = Microcode::assemble(&claim.program, key.shape())
+        .map_err(|error| unfit(error.to_string()))?;
+    let columns = [
+        PublicColumn::Code,
+        PublicColumn::Immediate,
+        PublicColumn::Target,
+    ];
+    let values = program_columns(&microcode);
+    let expected: Vec<_> = columns
+        .into_par_iter()
+        .zip(values.par_iter())
+        .map(|(column, values)| recompute(column, values, key))
+        .collect();
+    for (chunk, statement) in chunks.iter().enumerate() {
+        let found = statement.commitments.program.map(Some);
+        if found.as_slice() != expected {
+            let reason = ClaimError::Commitment { column: "program" };
+            return Err(VerifyError::Claim { chunk, reason });
+        }
+    }
+    Ok(())
+}
+
+fn check_pages(
+    chunks: &[ChunkStatement],
+    pages: &PageList,
+    key: &VerifyingKey,
+) -> Result<(), VerifyError> {
+    let expected = recompute(PublicColumn::Pages, &page_column(pages), key);
+    for (chunk, statement) in chunks.iter().enumerate() {
+        if Some(statement.commitments.pages) != expected {
+            let reason = ClaimError::Commitment {
+                column: "list of pages",
+            };
+            return Err(VerifyError::Claim { chunk, reason });
+        }
+    }
+    Ok(())
+}
+
+/// Memory at the first boundary. Registers depend on the number of input bytes given: without a
+/// claimed input it is the prover's hint, which only says *which* input the run had.
+fn check_entry(
+    first: &ChunkStatement,
+    claim: &Claim,
+    pages: &PageList,
+    key: &VerifyingKey,
+) -> Result<(), ClaimError> {
+    let region_size = first.instance.input_size;
+    let unknown;
+    let input = match &claim.input {
+        Some(input) => input,
+        None => {
+            if first.input_len > region_size {
+                return Err(ClaimError::InputLength);
+            }
+            let length = usize::try_from(first.input_len).map_err(|_| ClaimError::InputLength)?;
+            unknown = Input {
+                bytes: vec![0; length],
+                region_size,
+            };
+            &unknown
+        }
+    };
+    let [private, public] = first_boundary(&claim.program, input, pages);
+    let [found_private, found_public] = first.commitments.entry;
+    if Some(found_private) != recompute(PublicColumn::FirstPrivate, &private, key) {
+        return Err(ClaimError::Commitment {
+            column: "initial memory",
+        });
+    }
+    if claim.input.is_some()
+        && Some(found_public) != recompute(PublicColumn::FirstPublic, &public, key)
+    {
+        return Err(ClaimError::Commitment { column: "input" });
+    }
+    Ok(())
+}
+
+/// Memory of the public lane at the last boundary, and what the run cannot have changed.
+fn check_output(
+    last: &ChunkStatement,
+    claim: &Claim,
+    pages: &PageList,
+    key: &VerifyingKey,
+) -> Result<(), ClaimError> {
+    let Some(output) = &claim.output else {
+        return Ok(());
+    };
+    let input = claim.input.as_ref().ok_or(ClaimError::OutputWithoutInput)?;
+    let (found, expected) = (output.len(), last.instance.input_size);
+    if u64::try_from(found) != Ok(expected) {
+        let found = u64::try_from(found).unwrap_or(u64::MAX);
+        return Err(ClaimError::OutputLength { found, expected });
+    }
+    check_untouched(output, input, pages)?;
+    let words = public_words(output, pages);
+    let [_, found] = last.commitments.exit;
+    if Some(found) != recompute(PublicColumn::LastPublic, &words, key) {
+        return Err(ClaimError::Commitment { column: "output" });
+    }
+    Ok(())
+}
+
+/// A page that is not mapped holds at the end what it held at the beginning.
+fn check_untouched(output: &[u8], input: &Input, pages: &PageList) -> Result<(), ClaimError> {
+    let page_bytes = usize::try_from(PAGE_BYTES).unwrap_or(usize::MAX).max(1);
+    let first_page = INPUT_BASE.checked_div(PAGE_BYTES).unwrap_or(0);
+    let mut before = input.bytes.chunks(page_bytes);
+    let mut offset = 0_u64;
+    for (page, after) in (first_page..).zip(output.chunks(page_bytes)) {
+        let given = before.next().unwrap_or_default();
+        if pages.pages().binary_search(&page).is_err() {
+            let given = given.iter().copied().chain(std::iter::repeat(0));
+            if let Some(at) = after.iter().zip(given).position(|(a, b)| *a != b) {
+                let at = u64::try_from(at).unwrap_or(u64::MAX);
+                return Err(ClaimError::OutputUntouched {
+                    offset: offset.saturating_add(at),
+                });
+            }
+        }
+        offset = offset.saturating_add(PAGE_BYTES);
+    }
+    Ok(())
+}
