@@ -236,9 +236,6 @@ impl<'a> Machine<'a> {
             self.set(0, step.result);
             return Flow::Next;
         }
-        if !self.has_free_frame() {
-            return Flow::Trap(TrapKind::CallDepthExceeded);
-        }
         let offset = address.wrapping_sub(TEXT_BASE);
         let slot = slot_of(offset);
         let slots = self.program.instructions().len() as u64;

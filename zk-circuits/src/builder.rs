@@ -79,7 +79,11 @@ impl FromU128 for Fr {
 /// The field element of a signed integer.
 #[must_use]
 pub(crate) fn field(value: i128) -> Fr {
-    if value < 0 { -Fr::from_u128(value.unsigned_abs()) } else { Fr::from_u128(value as u128) }
+    if value < 0 {
+        -Fr::from_u128(value.unsigned_abs())
+    } else {
+        Fr::from_u128(value as u128)
+    }
 }
 
 impl Builder {
@@ -92,11 +96,6 @@ impl Builder {
             constraints: Vec::new(),
             interactions: Vec::new(),
         }
-    }
-
-    /// The circuit's columns.
-    pub(crate) fn columns(&self) -> &Columns {
-        &self.columns
     }
 
     /// Whether limbs are split into two table operands.
@@ -136,7 +135,9 @@ impl Builder {
 
     /// An instance value, on the first row of the machine, or `rows` below it.
     pub(crate) fn instance(&self, cell: InstanceCell, rows: i32) -> Expr {
-        self.columns.instance.rot(cell as i32 - FIRST_ROW as i32 - rows)
+        self.columns
+            .instance
+            .rot(cell as i32 - FIRST_ROW as i32 - rows)
     }
 
     /// Low half of limb `index` (0 to 8) or of table operand `index - 9`; narrow shapes only.
@@ -146,7 +147,9 @@ impl Builder {
 
     /// Whether the row executes a micro-operation.
     pub(crate) fn is_active(&self) -> Expr {
-        GROUPS.iter().fold(constant(0), |sum, group| sum + self.cell(*group))
+        GROUPS
+            .iter()
+            .fold(constant(0), |sum, group| sum + self.cell(*group))
     }
 
     /// One on the rows of a class, zero on all other rows; degree 2.
@@ -154,7 +157,9 @@ impl Builder {
         let (group, member) = class.place();
         let member = match MEMBERS.get(member) {
             Some(cell) => self.cell(*cell),
-            None => MEMBERS.iter().fold(constant(1), |rest, cell| rest - self.cell(*cell)),
+            None => MEMBERS
+                .iter()
+                .fold(constant(1), |rest, cell| rest - self.cell(*cell)),
         };
         self.cell(GROUPS[group]) * member
     }
@@ -203,11 +208,18 @@ impl Builder {
             poly.degree()
         );
         assert!(
-            !self.constraints.iter().any(|c| c.family == self.family && c.name == name),
+            !self
+                .constraints
+                .iter()
+                .any(|c| c.family == self.family && c.name == name),
             "{}: two constraints are named '{name}'",
             self.family
         );
-        self.constraints.push(Constraint { family: self.family, name: name.to_owned(), poly });
+        self.constraints.push(Constraint {
+            family: self.family,
+            name: name.to_owned(),
+            poly,
+        });
     }
 
     /// `left = right`.
@@ -222,7 +234,11 @@ impl Builder {
 
     /// The second access leaves its word as it was.
     pub(crate) fn require_no_write(&mut self) {
-        self.require_equal("the destination is unchanged", self.cell(Cell::R), self.cell(Cell::Y));
+        self.require_equal(
+            "the destination is unchanged",
+            self.cell(Cell::R),
+            self.cell(Cell::Y),
+        );
     }
 
     /// Sends `multiplicity` copies of a tuple on a bus.
@@ -236,7 +252,12 @@ impl Builder {
     }
 
     fn interact(&mut self, bus: Bus, name: &str, multiplicity: Expr, tuple: Vec<Expr>) {
-        assert_eq!(tuple.len(), bus.arity(), "{}: '{name}' on bus {bus:?}", self.family);
+        assert_eq!(
+            tuple.len(),
+            bus.arity(),
+            "{}: '{name}' on bus {bus:?}",
+            self.family
+        );
         self.interactions.push(Interaction {
             bus,
             family: self.family,

@@ -57,6 +57,7 @@ impl Bus {
 #[derive(Clone, Debug)]
 pub(crate) struct Interaction {
     pub(crate) bus: Bus,
+    #[cfg_attr(not(feature = "dev"), expect(dead_code, reason = "read by reports"))]
     pub(crate) family: &'static str,
     pub(crate) name: String,
     pub(crate) multiplicity: Expr,
@@ -94,7 +95,11 @@ pub(crate) struct BusArgument {
 fn group_degree(group: &[usize], interactions: &[Interaction]) -> usize {
     let degrees: Vec<_> = group.iter().map(|i| interactions[*i].degrees()).collect();
     let product: usize = degrees.iter().map(|(_, tuple)| tuple).sum();
-    let numerators = degrees.iter().map(|(n, tuple)| n + product - tuple).max().unwrap_or(0);
+    let numerators = degrees
+        .iter()
+        .map(|(n, tuple)| n + product - tuple)
+        .max()
+        .unwrap_or(0);
     1 + numerators.max(1 + product)
 }
 
@@ -135,8 +140,9 @@ impl BusArgument {
         let groups = group(&interactions);
         let alpha = cs.challenge_usable_after(halo2_proofs::plonk::FirstPhase);
         let beta = cs.challenge_usable_after(halo2_proofs::plonk::FirstPhase);
-        let helpers: Vec<_> =
-            (1..groups.len()).map(|_| cs.advice_column_in(SecondPhase)).collect();
+        let helpers: Vec<_> = (1..groups.len())
+            .map(|_| cs.advice_column_in(SecondPhase))
+            .collect();
         let accumulator = cs.advice_column_in(SecondPhase);
 
         builder.global("bus");
@@ -162,17 +168,26 @@ impl BusArgument {
         };
         for (index, (helper, group)) in helpers.iter().zip(&groups).enumerate() {
             let (product, numerator) = fractions(group);
-            let names: Vec<_> = group.iter().map(|i| interactions[*i].name.as_str()).collect();
+            let names: Vec<_> = group
+                .iter()
+                .map(|i| interactions[*i].name.as_str())
+                .collect();
             builder.require_equal(
                 &format!("helper {index} is the sum of: {}", names.join("; ")),
                 helper.cur::<Fr>() * product,
                 numerator,
             );
         }
-        let sum = helpers.iter().fold(constant(0), |sum, helper| sum + helper.cur());
+        let sum = helpers
+            .iter()
+            .fold(constant(0), |sum, helper| sum + helper.cur());
         let (product, numerator) = fractions(&groups[groups.len() - 1]);
         let growth = accumulator.next::<Fr>() - accumulator.cur() - sum;
-        builder.require_equal("the accumulator adds every fraction", growth * product, numerator);
+        builder.require_equal(
+            "the accumulator adds every fraction",
+            growth * product,
+            numerator,
+        );
         builder.require_zero(
             "the accumulator starts at zero",
             builder.fixed(FixedColumn::First) * accumulator.cur(),
@@ -181,7 +196,14 @@ impl BusArgument {
             "the accumulator ends at zero: every bus is balanced",
             builder.fixed(FixedColumn::Last) * accumulator.next(),
         );
-        Self { interactions, groups, helpers, accumulator, alpha, beta }
+        Self {
+            interactions,
+            groups,
+            helpers,
+            accumulator,
+            alpha,
+            beta,
+        }
     }
 
     /// The challenges `α`, `β`.
@@ -190,8 +212,19 @@ impl BusArgument {
     }
 
     /// Values of the helper columns, then of the accumulator, for every row of the matrix.
-    pub(crate) fn assign(&self, matrix: &Matrix<'_>, alpha: Fr, beta: Fr) -> Vec<(Column<Advice>, Vec<Fr>)> {
-        let challenge = |c: Challenge| if c.index() == self.alpha.index() { alpha } else { beta };
+    pub(crate) fn assign(
+        &self,
+        matrix: &Matrix<'_>,
+        alpha: Fr,
+        beta: Fr,
+    ) -> Vec<(Column<Advice>, Vec<Fr>)> {
+        let challenge = |c: Challenge| {
+            if c.index() == self.alpha.index() {
+                alpha
+            } else {
+                beta
+            }
+        };
         let compiled: Vec<Vec<(Polynomial, Polynomial)>> = self
             .groups
             .iter()
@@ -200,7 +233,8 @@ impl BusArgument {
                     .iter()
                     .map(|i| {
                         let interaction = &self.interactions[*i];
-                        let denominator = interaction.denominator(&self.alpha.expr(), &self.beta.expr());
+                        let denominator =
+                            interaction.denominator(&self.alpha.expr(), &self.beta.expr());
                         (
                             Polynomial::new(&interaction.multiplicity, &challenge),
                             Polynomial::new(&denominator, &challenge),
@@ -214,32 +248,34 @@ impl BusArgument {
         let fractions: usize = self.groups.iter().map(Vec::len).sum();
         let mut sums = vec![Fr::ZERO; rows.len() * width];
         const ROWS: usize = 256;
-        sums.par_chunks_mut(ROWS * width).enumerate().for_each(|(block, sums)| {
-            let start = rows.start + block * ROWS;
-            let count = sums.len() / width;
-            let mut inverses = Vec::with_capacity(count * fractions);
-            for row in start..start + count {
-                for (_, denominator) in compiled.iter().flatten() {
-                    inverses.push(denominator.evaluate(matrix, row));
-                }
-            }
-            inverses.iter_mut().batch_invert();
-            let mut inverse = inverses.iter();
-            for row in 0..count {
-                for (column, group) in compiled.iter().enumerate() {
-                    let mut sum = Fr::ZERO;
-                    for ((multiplicity, _), inverse) in group.iter().zip(&mut inverse) {
-                        let multiplicity = multiplicity.evaluate(matrix, start + row);
-                        if multiplicity == Fr::ONE {
-                            sum += inverse;
-                        } else if !bool::from(multiplicity.is_zero()) {
-                            sum += multiplicity * inverse;
-                        }
+        sums.par_chunks_mut(ROWS * width)
+            .enumerate()
+            .for_each(|(block, sums)| {
+                let start = rows.start + block * ROWS;
+                let count = sums.len() / width;
+                let mut inverses = Vec::with_capacity(count * fractions);
+                for row in start..start + count {
+                    for (_, denominator) in compiled.iter().flatten() {
+                        inverses.push(denominator.evaluate(matrix, row));
                     }
-                    sums[row * width + column] = sum;
                 }
-            }
-        });
+                inverses.iter_mut().batch_invert();
+                let mut inverse = inverses.iter();
+                for row in 0..count {
+                    for (column, group) in compiled.iter().enumerate() {
+                        let mut sum = Fr::ZERO;
+                        for ((multiplicity, _), inverse) in group.iter().zip(&mut inverse) {
+                            let multiplicity = multiplicity.evaluate(matrix, start + row);
+                            if multiplicity == Fr::ONE {
+                                sum += inverse;
+                            } else if !bool::from(multiplicity.is_zero()) {
+                                sum += multiplicity * inverse;
+                            }
+                        }
+                        sums[row * width + column] = sum;
+                    }
+                }
+            });
         let mut accumulator = vec![Fr::ZERO; rows.end + 1];
         for (index, sums) in sums.chunks(width).enumerate() {
             let row = rows.start + index;
@@ -277,8 +313,18 @@ impl Polynomial {
         let terms = expression.evaluate(
             &|constant| vec![(constant, vec![])],
             &|_| unreachable!("selectors are fixed columns"),
-            &|q| vec![(Fr::ONE, vec![(Matrix::fixed_index(q.column_index()), q.rotation().0)])],
-            &|q| vec![(Fr::ONE, vec![(Matrix::advice_index(q.column_index()), q.rotation().0)])],
+            &|q| {
+                vec![(
+                    Fr::ONE,
+                    vec![(Matrix::fixed_index(q.column_index()), q.rotation().0)],
+                )]
+            },
+            &|q| {
+                vec![(
+                    Fr::ONE,
+                    vec![(Matrix::advice_index(q.column_index()), q.rotation().0)],
+                )]
+            },
             &|q| vec![(Fr::ONE, vec![(Matrix::INSTANCE, q.rotation().0)])],
             &|c| vec![(challenge(c), vec![])],
             &|mut terms: Vec<(Fr, Vec<Query>)>| {

@@ -132,7 +132,7 @@ cells! {
 }
 
 /// The nine limbs in order.
-pub const LIMBS: [Cell; 9] = [
+pub(crate) const LIMBS: [Cell; 9] = [
     Cell::L0,
     Cell::L1,
     Cell::L2,
@@ -145,14 +145,21 @@ pub const LIMBS: [Cell; 9] = [
 ];
 
 /// The group flags in order.
-pub const GROUPS: [Cell; 7] =
-    [Cell::G0, Cell::G1, Cell::G2, Cell::G3, Cell::G4, Cell::G5, Cell::G6];
+pub(crate) const GROUPS: [Cell; 7] = [
+    Cell::G0,
+    Cell::G1,
+    Cell::G2,
+    Cell::G3,
+    Cell::G4,
+    Cell::G5,
+    Cell::G6,
+];
 
 /// The flags of a class within its group; the sixth is implied.
-pub const MEMBERS: [Cell; 5] = [Cell::H0, Cell::H1, Cell::H2, Cell::H3, Cell::H4];
+pub(crate) const MEMBERS: [Cell; 5] = [Cell::H0, Cell::H1, Cell::H2, Cell::H3, Cell::H4];
 
 /// Cells that hold a bit, in the order of their weight in the fetched code, then the free bits.
-pub const FETCHED_BITS: [Cell; 21] = [
+pub(crate) const FETCHED_BITS: [Cell; 21] = [
     Cell::G0,
     Cell::G1,
     Cell::G2,
@@ -177,7 +184,7 @@ pub const FETCHED_BITS: [Cell; 21] = [
 ];
 
 /// Bits that the witness chooses.
-pub const FREE_BITS: [Cell; 4] = [Cell::C, Cell::D, Cell::S, Cell::T];
+pub(crate) const FREE_BITS: [Cell; 4] = [Cell::C, Cell::D, Cell::S, Cell::T];
 
 /// The values of one row. Every value is an integer below `2^65` in absolute value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,14 +26,22 @@ impl ChunkCircuit {
     /// The circuit without a witness, for key generation.
     #[must_use]
     pub fn keygen(shape: Shape) -> Self {
-        Self { shape, witness: None, columns: OnceLock::new() }
+        Self {
+            shape,
+            witness: None,
+            columns: OnceLock::new(),
+        }
     }
 
     /// The circuit with a chunk's witness.
     #[must_use]
     pub fn new(witness: ChunkWitness) -> Self {
         let shape = witness.shape();
-        Self { shape, witness: Some(Arc::new(witness)), columns: OnceLock::new() }
+        Self {
+            shape,
+            witness: Some(Arc::new(witness)),
+            columns: OnceLock::new(),
+        }
     }
 
     /// The same witness with other columns, as a forger would have it.
@@ -51,6 +59,7 @@ impl ChunkCircuit {
 pub struct ChunkConfig {
     pub(crate) columns: Columns,
     pub(crate) bus: BusArgument,
+    #[cfg_attr(not(feature = "dev"), expect(dead_code, reason = "read by reports"))]
     pub(crate) constraints: Arc<Vec<Constraint>>,
 }
 
@@ -58,10 +67,15 @@ impl ChunkConfig {
     /// First-phase advice columns in the order of [`ChunkWitness::columns`].
     fn first_phase(&self) -> impl Iterator<Item = Column<Advice>> + '_ {
         let columns = &self.columns;
-        [&columns.committed, &columns.cells, &columns.auxiliary, &columns.halves]
-            .into_iter()
-            .flatten()
-            .copied()
+        [
+            &columns.committed,
+            &columns.cells,
+            &columns.auxiliary,
+            &columns.halves,
+        ]
+        .into_iter()
+        .flatten()
+        .copied()
     }
 
     /// Declares the circuit.
@@ -71,10 +85,21 @@ impl ChunkConfig {
         let committed = advice(Committed::COUNT);
         let cells = advice(Cell::COUNT);
         let auxiliary = advice(Auxiliary::COUNT);
-        let halves = advice(if shape.is_narrow() { LIMBS.len() + 3 } else { 0 });
+        let halves = advice(if shape.is_narrow() {
+            LIMBS.len() + 3
+        } else {
+            0
+        });
         let fixed = (0..FixedColumn::COUNT).map(|_| cs.fixed_column()).collect();
         let instance = cs.instance_column();
-        let columns = Columns { committed, cells, auxiliary, halves, fixed, instance };
+        let columns = Columns {
+            committed,
+            cells,
+            auxiliary,
+            halves,
+            fixed,
+            instance,
+        };
 
         let mut builder = Builder::new(columns.clone(), shape.is_narrow());
         step::configure(&mut builder);
@@ -89,11 +114,18 @@ impl ChunkConfig {
             let count = rest.iter().take_while(|c| c.family == first.family).count();
             let (group, others) = rest.split_at(count);
             cs.create_gate(first.family, |_| {
-                group.iter().map(|c| (c.name.clone(), c.poly.clone())).collect::<Vec<_>>()
+                group
+                    .iter()
+                    .map(|c| (c.name.clone(), c.poly.clone()))
+                    .collect::<Vec<_>>()
             });
             rest = others;
         }
-        Self { columns, bus, constraints: Arc::new(builder.constraints) }
+        Self {
+            columns,
+            bus,
+            constraints: Arc::new(builder.constraints),
+        }
     }
 }
 
@@ -126,7 +158,11 @@ impl Circuit<Fr> for ChunkCircuit {
     }
 
     /// Called once for each phase; the second time the challenges are known.
-    fn synthesize(&self, config: ChunkConfig, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
+    fn synthesize(
+        &self,
+        config: ChunkConfig,
+        mut layouter: impl Layouter<Fr>,
+    ) -> Result<(), Error> {
         let [alpha, beta] = config.bus.challenges().map(|c| {
             let mut known = None;
             layouter.get_challenge(c).map(|value| known = Some(value));
@@ -142,7 +178,9 @@ impl Circuit<Fr> for ChunkCircuit {
                         region.assign_fixed(*column, row, *value);
                     }
                 }
-                let Some(witness) = &self.witness else { return Ok(()) };
+                let Some(witness) = &self.witness else {
+                    return Ok(());
+                };
                 let usable = self.shape.end_row() + 1;
                 let columns = self.columns.get_or_init(|| Arc::new(witness.columns()));
                 for (column, values) in config.first_phase().zip(columns.iter()) {

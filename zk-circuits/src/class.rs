@@ -104,7 +104,12 @@ impl Class {
             .iter()
             .enumerate()
             .map(move |(i, c)| (*c, i == group))
-            .chain(MEMBERS.iter().enumerate().map(move |(i, c)| (*c, i == member)))
+            .chain(
+                MEMBERS
+                    .iter()
+                    .enumerate()
+                    .map(move |(i, c)| (*c, i == member)),
+            )
     }
 
     /// Whether rows of this class decide if their target is taken.
@@ -114,6 +119,9 @@ impl Class {
 
     /// The class of these flags, if they name one.
     pub(crate) fn from_flags(flag: impl Fn(Cell) -> bool) -> Option<Self> {
-        Self::ALL.iter().copied().find(|class| class.flags().all(|(cell, on)| flag(cell) == on))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|class| class.flags().all(|(cell, on)| flag(cell) == on))
     }
 }

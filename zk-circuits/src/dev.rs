@@ -58,7 +58,11 @@ impl Forgery {
     #[must_use]
     pub fn of(witness: &ChunkWitness) -> Self {
         let instance = witness.instance().to_fields().to_vec();
-        Self { witness: witness.clone(), columns: None, instance }
+        Self {
+            witness: witness.clone(),
+            columns: None,
+            instance,
+        }
     }
 
     /// The rows; multiplicities, ranges and times are counted from them afterwards.
@@ -110,7 +114,10 @@ impl Forgery {
     /// The circuit with the forged columns.
     #[must_use]
     pub fn circuit(&self) -> ChunkCircuit {
-        let columns = self.columns.clone().unwrap_or_else(|| self.witness.columns());
+        let columns = self
+            .columns
+            .clone()
+            .unwrap_or_else(|| self.witness.columns());
         ChunkCircuit::with_columns(&self.witness, columns)
     }
 
@@ -123,7 +130,10 @@ impl Forgery {
     /// Every failure, by own evaluation.
     #[must_use]
     pub fn check(&self) -> Vec<Failure> {
-        let columns = self.columns.clone().unwrap_or_else(|| self.witness.columns());
+        let columns = self
+            .columns
+            .clone()
+            .unwrap_or_else(|| self.witness.columns());
         Checker::new(self.witness.shape()).check(&self.witness, &columns, &self.instance)
     }
 
@@ -159,23 +169,40 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
             }];
         }
     };
-    let Err(failures) = prover.verify() else { return Vec::new() };
+    let Err(failures) = prover.verify() else {
+        return Vec::new();
+    };
     failures
         .into_iter()
         .map(|failure| match &failure {
-            VerifyFailure::ConstraintNotSatisfied { constraint, location, .. } => {
+            VerifyFailure::ConstraintNotSatisfied {
+                constraint,
+                location,
+                ..
+            } => {
                 // "Constraint 3 ('name') in gate 5 ('family')"
                 let text = constraint.to_string();
                 let quoted: Vec<&str> = text.split('\'').collect();
                 let name = quoted.get(1).copied().unwrap_or_default().to_owned();
-                let family = quoted.iter().rev().nth(1).copied().unwrap_or_default().to_owned();
+                let family = quoted
+                    .iter()
+                    .rev()
+                    .nth(1)
+                    .copied()
+                    .unwrap_or_default()
+                    .to_owned();
                 let row = location
                     .to_string()
                     .rsplit(|c: char| !c.is_ascii_digit())
                     .find(|part| !part.is_empty())
                     .and_then(|part| part.parse().ok());
                 let context = row.map_or_else(String::new, |row| describe(witness, row));
-                Failure { family, constraint: name, row, context }
+                Failure {
+                    family,
+                    constraint: name,
+                    row,
+                    context,
+                }
             }
             other => Failure {
                 family: "circuit".into(),
@@ -190,7 +217,10 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
 /// The step, slot and micro-operation of a row.
 #[must_use]
 pub fn describe(witness: &ChunkWitness, row: usize) -> String {
-    let Some(values) = row.checked_sub(FIRST_ROW).and_then(|index| witness.rows.get(index)) else {
+    let Some(values) = row
+        .checked_sub(FIRST_ROW)
+        .and_then(|index| witness.rows.get(index))
+    else {
         return String::new();
     };
     let class = Class::from_flags(|cell| values[cell] == 1).map_or("padding", Class::name);
@@ -201,6 +231,9 @@ pub fn describe(witness: &ChunkWitness, row: usize) -> String {
         values[Cell::Upc],
     )
 }
+
+/// A bus and the canonical bytes of a tuple's values.
+type Tuple = (Bus, Vec<[u8; 32]>);
 
 /// The constraints of a shape, ready to be evaluated.
 #[derive(Debug)]
@@ -230,21 +263,35 @@ impl Checker {
             .iter()
             .map(|i| {
                 let tuple = i.tuple.iter().map(|e| Polynomial::new(e, &none)).collect();
-                (i.bus, i.family, i.name.clone(), Polynomial::new(&i.multiplicity, &none), tuple)
+                (
+                    i.bus,
+                    i.family,
+                    i.name.clone(),
+                    Polynomial::new(&i.multiplicity, &none),
+                    tuple,
+                )
             })
             .collect();
-        Self { shape, fixed: fixed_columns(shape), constraints, interactions }
+        Self {
+            shape,
+            fixed: fixed_columns(shape),
+            constraints,
+            interactions,
+        }
     }
 
     /// Names of all constraints, by family.
     pub fn constraints(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.constraints.iter().map(|(family, name, _)| (*family, name.as_str()))
+        self.constraints
+            .iter()
+            .map(|(family, name, _)| (*family, name.as_str()))
     }
 
     fn check(&self, witness: &ChunkWitness, columns: &[Vec<Fr>], instance: &[Fr]) -> Vec<Failure> {
         let matrix = Matrix::new(columns, &self.fixed, instance, self.shape);
         let mut failures = Vec::new();
-        let mut balances: HashMap<(Bus, Vec<[u8; 32]>), (Fr, usize, &str)> = HashMap::new();
+        // For each tuple of a bus: the sum of its multiplicities, and who used it first.
+        let mut balances: HashMap<Tuple, (Fr, usize, &str)> = HashMap::new();
         for row in matrix.active_rows() {
             for (family, name, poly) in &self.constraints {
                 if !bool::from(poly.evaluate(&matrix, row).is_zero()) {
@@ -261,25 +308,36 @@ impl Checker {
                 if bool::from(multiplicity.is_zero()) {
                     continue;
                 }
-                let values = tuple.iter().map(|e| e.evaluate(&matrix, row).to_repr()).collect();
-                let entry = balances.entry((*bus, values)).or_insert((Fr::ZERO, row, name));
+                let values = tuple
+                    .iter()
+                    .map(|e| e.evaluate(&matrix, row).to_repr())
+                    .collect();
+                let entry = balances
+                    .entry((*bus, values))
+                    .or_insert((Fr::ZERO, row, name));
                 entry.0 += multiplicity;
             }
         }
-        let mut unbalanced: Vec<_> =
-            balances.into_iter().filter(|(_, (sum, ..))| !bool::from(sum.is_zero())).collect();
+        let mut unbalanced: Vec<_> = balances
+            .into_iter()
+            .filter(|(_, (sum, ..))| !bool::from(sum.is_zero()))
+            .collect();
         unbalanced.sort_by_key(|((bus, _), (_, row, _))| (*bus, *row));
-        failures.extend(unbalanced.into_iter().map(|((bus, tuple), (sum, row, name))| Failure {
-            family: "bus".into(),
-            constraint: format!("{bus:?}"),
-            row: Some(row),
-            context: format!(
-                "'{name}' ({}) is off by {} {}",
-                tuple.iter().map(show).collect::<Vec<_>>().join(", "),
-                show(&sum.to_repr()),
-                describe(witness, row)
-            ),
-        }));
+        failures.extend(
+            unbalanced
+                .into_iter()
+                .map(|((bus, tuple), (sum, row, name))| Failure {
+                    family: "bus".into(),
+                    constraint: format!("{bus:?}"),
+                    row: Some(row),
+                    context: format!(
+                        "'{name}' ({}) is off by {} {}",
+                        tuple.iter().map(show).collect::<Vec<_>>().join(", "),
+                        show(&sum.to_repr()),
+                        describe(witness, row)
+                    ),
+                }),
+        );
         failures
     }
 }

@@ -23,7 +23,9 @@ pub enum ShapeError {
 #[non_exhaustive]
 pub enum ProgramError {
     /// The program table is too short.
-    #[error("the program takes {rows} rows of the program table, k = {k} has {capacity}: use a larger k")]
+    #[error(
+        "the program takes {rows} rows of the program table, k = {k} has {capacity}: use a larger k"
+    )]
     TooLarge {
         /// Rows needed.
         rows: usize,
@@ -36,7 +38,9 @@ pub enum ProgramError {
     #[error("the program's memory map has too many regions")]
     TooManyRegions,
     /// The run touches more memory than a chunk holds.
-    #[error("the run touches {needed} {lane} pages of 256 bytes, k = {k} has {capacity}: use a larger k")]
+    #[error(
+        "the run touches {needed} {lane} pages of 256 bytes, k = {k} has {capacity}: use a larger k"
+    )]
     TooManyPages {
         /// Which lane.
         lane: &'static str,
@@ -59,12 +63,12 @@ pub enum WitnessError {
     /// The program or its memory does not fit.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// The circuit has no proof for this outcome.
-    #[error("not provable yet: a run that ends with {0}")]
-    Outcome(&'static str),
     /// The chunk size is zero.
     #[error("a chunk needs at least one step")]
     ChunkSize,
+    /// The step limit is zero.
+    #[error("a run without a single step has no proof: raise the step limit")]
+    NoSteps,
     /// Executing the microcode gave something else than the trace says.
     #[error("step {step} of the trace says pc {expected}, the microcode is at {found}")]
     TraceMismatch {

@@ -104,8 +104,22 @@ impl ChunkInstance {
             _ => None,
         };
         let [
-            version, running_in, running_out, pc_in, pc_out, depth_in, depth_out, steps_in,
-            steps_out, budget, input_size, status, r0, trap_kind, trap_pc, index,
+            version,
+            running_in,
+            running_out,
+            pc_in,
+            pc_out,
+            depth_in,
+            depth_out,
+            steps_in,
+            steps_out,
+            budget,
+            input_size,
+            status,
+            r0,
+            trap_kind,
+            trap_pc,
+            index,
         ] = words;
         Some(Self {
             version,

@@ -18,6 +18,7 @@ mod machine;
 mod microcode;
 mod ops;
 mod pages;
+mod plan;
 pub mod shape;
 mod step;
 mod tables;
@@ -32,9 +33,10 @@ pub use error::{ProgramError, ShapeError, WitnessError};
 pub use instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};
 pub use microcode::{MicroOp, Microcode, Mode, Place, TableRow, rom};
 pub use pages::PageList;
+pub use plan::{Plan, Run};
 pub use shape::Shape;
 pub use witness::{
-    ChunkWitness, Plan, RESERVED_ROWS, first_boundary, page_column, program_columns, public_words,
+    ChunkWitness, RESERVED_ROWS, first_boundary, page_column, program_columns, public_words,
 };
 
 /// The committed columns: the first advice columns of the circuit, whose commitments are the first

@@ -28,9 +28,13 @@ impl Environment<'_> {
     pub(crate) fn read(&self, address: u64, size: u64, read_only: bool) -> u64 {
         let word = |address: u64| {
             if read_only {
-                self.microcode.rodata_word(address).map_or(0, |(_, word)| word)
+                self.microcode
+                    .rodata_word(address)
+                    .map_or(0, |(_, word)| word)
             } else {
-                self.pages.word(address).map_or(0, |word| self.words[word as usize])
+                self.pages
+                    .word(address)
+                    .map_or(0, |word| self.words[word as usize])
             }
         };
         let offset = address % 8;
@@ -39,7 +43,11 @@ impl Environment<'_> {
             value |= u128::from(word(address + size)) << 64;
         }
         let value = (value >> (8 * offset)) as u64;
-        if size == 8 { value } else { value & ((1 << (8 * size)) - 1) }
+        if size == 8 {
+            value
+        } else {
+            value & ((1 << (8 * size)) - 1)
+        }
     }
 }
 
@@ -108,7 +116,10 @@ impl<'a> Machine<'a> {
     pub(crate) fn step(&mut self) -> Result<Row, WitnessError> {
         let upc = self.state.upc;
         let fail = |problem| WitnessError::Machine { row: upc, problem };
-        let op = *self.microcode.op(upc).ok_or_else(|| fail("not executable"))?;
+        let op = *self
+            .microcode
+            .op(upc)
+            .ok_or_else(|| fail("not executable"))?;
         let mut row = self.after[0];
         self.after = [self.after[1], Row::default()];
         if op.first {
@@ -132,17 +143,24 @@ impl<'a> Machine<'a> {
                 row[Cell::AddrY] = table_row as i128;
                 row[Cell::Y] = word.into();
             } else {
-                let word = self.pages.word(address).ok_or_else(|| fail("page is not mapped"))?;
+                let word = self
+                    .pages
+                    .word(address)
+                    .ok_or_else(|| fail("page is not mapped"))?;
                 row[Cell::AddrY] = word.into();
             }
         }
-        let x = self.access(&row, Cell::AddrX).ok_or_else(|| fail("first access"))?;
+        let x = self
+            .access(&row, Cell::AddrX)
+            .ok_or_else(|| fail("first access"))?;
         row[Cell::X] = self.state.words[x].into();
         row[Cell::TimeX] = self.times[x].into();
         let y = if read_only {
             None
         } else {
-            let y = self.access(&row, Cell::AddrY).ok_or_else(|| fail("second access"))?;
+            let y = self
+                .access(&row, Cell::AddrY)
+                .ok_or_else(|| fail("second access"))?;
             row[Cell::Y] = self.state.words[y].into();
             row[Cell::TimeY] = self.times[y].into();
             Some(y)
@@ -240,11 +258,13 @@ impl State {
 
 /// Bytes of a page as words.
 pub(crate) fn page_words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bytes[..bytes.len().min(PAGE_BYTES as usize)].chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    })
+    bytes[..bytes.len().min(PAGE_BYTES as usize)]
+        .chunks(8)
+        .map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        })
 }
 
 /// The row that the outermost function returns to.

@@ -36,11 +36,17 @@ impl Place {
     pub const SINK: Self = Self::word(ZERO_SINK);
 
     const fn word(address: u32) -> Self {
-        Self { offset: address as i32, in_frame: false }
+        Self {
+            offset: address as i32,
+            in_frame: false,
+        }
     }
 
     const fn frame(offset: i32) -> Self {
-        Self { offset: FRAMES as i32 + offset, in_frame: true }
+        Self {
+            offset: FRAMES as i32 + offset,
+            in_frame: true,
+        }
     }
 
     /// Register `r0` to `r10`.
@@ -214,8 +220,11 @@ impl MicroOp {
         } else {
             row[Cell::AddrX] + (row[Cell::AddrY] << 24)
         };
-        let flags: i128 =
-            FETCHED_BITS.iter().enumerate().map(|(i, cell)| row[*cell] << (CODE_FLAGS + i)).sum();
+        let flags: i128 = FETCHED_BITS
+            .iter()
+            .enumerate()
+            .map(|(i, cell)| row[*cell] << (CODE_FLAGS + i))
+            .sum();
         addresses + flags
     }
 }
@@ -282,7 +291,11 @@ fn rom_ops() -> Vec<MicroOp> {
         op.alias = true;
         op
     };
-    let low = |high| MicroOp::new(Class::WordLow).mode(Mode::Go).target(high as u64);
+    let low = |high| {
+        MicroOp::new(Class::WordLow)
+            .mode(Mode::Go)
+            .target(high as u64)
+    };
     let mut ops = vec![
         class(Class::End).x(Place::register(0)),
         MicroOp::new(Class::Fault),
@@ -308,7 +321,7 @@ fn rom_ops() -> Vec<MicroOp> {
 
 /// Collects the rows of a program while its families expand its instructions.
 #[derive(Debug)]
-pub struct Assembler<'a> {
+pub(crate) struct Assembler<'a> {
     program: &'a Program,
     ops: Vec<MicroOp>,
     continuations: HashMap<Vec<MicroOp>, usize>,
@@ -316,14 +329,12 @@ pub struct Assembler<'a> {
 
 impl<'a> Assembler<'a> {
     /// Row of a slot of the program.
-    #[must_use]
-    pub const fn slot_row(slot: u32) -> u64 {
+    pub(crate) const fn slot_row(slot: u32) -> u64 {
         SLOT_ROW as u64 + slot as u64
     }
 
     /// The program being assembled.
-    #[must_use]
-    pub const fn program(&self) -> &'a Program {
+    pub(crate) const fn program(&self) -> &'a Program {
         self.program
     }
 
@@ -354,7 +365,10 @@ impl<'a> Assembler<'a> {
     pub(crate) fn continuation(&mut self, ops: Vec<MicroOp>) -> u64 {
         let next = SLOT_ROW + self.ops.len();
         let row = *self.continuations.entry(ops).or_insert_with_key(|ops| {
-            self.ops.extend(ops.iter().map(|op| MicroOp { target: resolve(op.target, next), ..*op }));
+            self.ops.extend(ops.iter().map(|op| MicroOp {
+                target: resolve(op.target, next),
+                ..*op
+            }));
             next
         });
         row as u64
@@ -405,7 +419,10 @@ impl Microcode {
             op.first = true;
             assembler.ops[slot] = op;
         }
-        assembler.ops[slots] = MicroOp { first: true, ..trap(TrapKind::ExecutionOverrun) };
+        assembler.ops[slots] = MicroOp {
+            first: true,
+            ..trap(TrapKind::ExecutionOverrun)
+        };
 
         let rodata: Vec<u64> = program
             .rodata()
@@ -418,7 +435,11 @@ impl Microcode {
             .collect();
         let rows = assembler.ops.len() + rodata.len();
         if rows > shape.program_rows() {
-            return Err(ProgramError::TooLarge { rows, capacity: shape.program_rows(), k: shape.k() });
+            return Err(ProgramError::TooLarge {
+                rows,
+                capacity: shape.program_rows(),
+                k: shape.k(),
+            });
         }
 
         let rodata_row = SLOT_ROW + assembler.ops.len();
@@ -442,8 +463,16 @@ impl Microcode {
 
         // The input region's length enters these two rows through the instance.
         let input = bpf_tracer::canonical::layout::INPUT_BASE.into();
-        table[INPUT_INTERVAL_ROWS[0]] = TableRow { code: CODE_INTERVAL + 2, imm: input, target: input };
-        table[INPUT_INTERVAL_ROWS[1]] = TableRow { code: CODE_INTERVAL, imm: input, target: 1 << 64 };
+        table[INPUT_INTERVAL_ROWS[0]] = TableRow {
+            code: CODE_INTERVAL + 2,
+            imm: input,
+            target: input,
+        };
+        table[INPUT_INTERVAL_ROWS[1]] = TableRow {
+            code: CODE_INTERVAL,
+            imm: input,
+            target: 1 << 64,
+        };
         debug_assert_eq!(INPUT_INTERVAL_ROWS[0], FIRST_ROW);
         let mut intervals = Vec::new();
         for (index, interval) in program.intervals().into_iter().enumerate() {
@@ -501,7 +530,11 @@ impl Microcode {
     }
 
     /// Table row, start, end and permission of the interval that holds an address.
-    pub(crate) fn interval(&self, address: u64, input_size: u64) -> (usize, u128, u128, Permission) {
+    pub(crate) fn interval(
+        &self,
+        address: u64,
+        input_size: u64,
+    ) -> (usize, u128, u128, Permission) {
         let address = u128::from(address);
         let input = u128::from(bpf_tracer::canonical::layout::INPUT_BASE);
         let end = input + u128::from(input_size);
@@ -511,14 +544,18 @@ impl Microcode {
         if address >= input {
             return (INPUT_INTERVAL_ROWS[0], input, end, Permission::ReadWrite);
         }
-        let index = self.intervals.partition_point(|(_, start, _, _)| *start <= address);
+        let index = self
+            .intervals
+            .partition_point(|(_, start, _, _)| *start <= address);
         self.intervals[index - 1]
     }
 
     /// Table row and value of the read-only word that holds an address.
     pub(crate) fn rodata_word(&self, address: u64) -> Option<(usize, u64)> {
         let index = (address.checked_sub(self.rodata_base)? / 8) as usize;
-        self.rodata.get(index).map(|word| (self.rodata_row + index, *word))
+        self.rodata
+            .get(index)
+            .map(|word| (self.rodata_row + index, *word))
     }
 }
 

@@ -23,8 +23,6 @@ pub(crate) mod shift;
 
 /// What an instruction family contributes.
 pub(crate) struct Family {
-    /// Name in reports.
-    pub(crate) name: &'static str,
     /// The classes whose constraints it states.
     pub(crate) classes: &'static [Class],
     /// States the constraints of its classes.
@@ -79,7 +77,11 @@ pub(crate) fn family(class: Class) -> &'static Family {
 }
 
 /// Writes an instruction as micro-operations.
-pub(crate) fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> MicroOp {
+pub(crate) fn expand(
+    assembler: &mut Assembler<'_>,
+    slot: u32,
+    instruction: &Instruction,
+) -> MicroOp {
     FAMILIES
         .iter()
         .find_map(|family| (family.expand)(assembler, slot, instruction))
@@ -93,7 +95,10 @@ mod tests {
     #[test]
     fn every_class_belongs_to_exactly_one_family() {
         for class in Class::ALL {
-            let owners = FAMILIES.iter().filter(|f| f.classes.contains(class)).count();
+            let owners = FAMILIES
+                .iter()
+                .filter(|f| f.classes.contains(class))
+                .count();
             assert_eq!(owners, 1, "{class:?}");
         }
     }

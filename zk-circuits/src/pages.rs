@@ -37,19 +37,30 @@ impl PageList {
         let (private, public) = touched.split_at(split);
         let private_capacity = (shape.public_page() - FIRST_PAGE) as usize;
         let public_capacity = (shape.page_end() - shape.public_page()) as usize;
-        for (lane, pages, capacity) in
-            [("private", private, private_capacity), ("public", public, public_capacity)]
-        {
+        for (lane, pages, capacity) in [
+            ("private", private, private_capacity),
+            ("public", public, public_capacity),
+        ] {
             if pages.len() > capacity {
                 let (needed, k) = (pages.len(), shape.k());
-                return Err(ProgramError::TooManyPages { lane, needed, capacity, k });
+                return Err(ProgramError::TooManyPages {
+                    lane,
+                    needed,
+                    capacity,
+                    k,
+                });
             }
         }
         let spare = (private_capacity - private.len()) as u64;
-        if private.last().is_some_and(|page| *page >= separator_page() - spare) {
+        if private
+            .last()
+            .is_some_and(|page| *page >= separator_page() - spare)
+        {
             return Err(ProgramError::PageList);
         }
-        let after_public = public.last().map_or(INPUT_BASE / PAGE_BYTES, |page| page + 1);
+        let after_public = public
+            .last()
+            .map_or(INPUT_BASE / PAGE_BYTES, |page| page + 1);
         let entries: Vec<u64> = private
             .iter()
             .copied()
@@ -57,8 +68,17 @@ impl PageList {
             .chain(public.iter().copied())
             .chain(after_public..after_public + (public_capacity - public.len()) as u64)
             .collect();
-        let dense = entries.iter().zip(FIRST_PAGE..).map(|(page, dense)| (*page, dense)).collect();
-        Ok(Self { shape, touched: touched.to_vec(), dense, entries })
+        let dense = entries
+            .iter()
+            .zip(FIRST_PAGE..)
+            .map(|(page, dense)| (*page, dense))
+            .collect();
+        Ok(Self {
+            shape,
+            touched: touched.to_vec(),
+            dense,
+            entries,
+        })
     }
 
     /// The pages that the run touches, in order.

@@ -48,6 +48,8 @@ const BLINDING_ROWS: usize = 12;
 /// Rows between two entries of the page list; see [`Shape::page_row`].
 pub(crate) const PAGE_STRIDE: usize = 8;
 
+const _: () = assert!(FRAMES + FRAME_WORDS * (MAX_CALL_DEPTH + 2) <= FIRST_PAGE * PAGE_WORDS);
+
 /// Size and table width of a chunk circuit. Part of the key's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -58,7 +60,10 @@ pub struct Shape {
 impl Default for Shape {
     /// The smallest shape.
     fn default() -> Self {
-        Self { k: Self::MIN_K, operand_bits: 4 }
+        Self {
+            k: Self::MIN_K,
+            operand_bits: 4,
+        }
     }
 }
 
@@ -186,8 +191,9 @@ mod tests {
             assert!(shape.public_page() > FIRST_PAGE && shape.public_page() < shape.page_end());
             assert_eq!(shape.public_word() % PAGE_WORDS, 0);
             assert!(shape.page_row(shape.page_end() - 1) < shape.end_row());
-            assert!(shape.page_row(FIRST_PAGE) >= FIRST_ROW + crate::tables::lookup_rows(shape) + 4);
-            assert!(FRAMES + FRAME_WORDS * (MAX_CALL_DEPTH + 2) <= FIRST_PAGE * PAGE_WORDS);
+            assert!(
+                shape.page_row(FIRST_PAGE) >= FIRST_ROW + crate::tables::lookup_rows(shape) + 4
+            );
         }
     }
 }

@@ -27,11 +27,16 @@ fn flags(builder: &mut Builder) {
         builder.require_bit(&format!("{} is a bit", cell.name()), builder.cell(cell));
     }
     builder.require_bit("a row has at most one group", builder.is_active());
-    let members = MEMBERS.iter().fold(constant(0), |sum, cell| sum + builder.cell(*cell));
+    let members = MEMBERS
+        .iter()
+        .fold(constant(0), |sum, cell| sum + builder.cell(*cell));
     builder.require_bit("a row has at most one explicit member", members.clone());
     let inactive = constant(1) - builder.is_active();
     builder.require_zero("padding has no member", inactive.clone() * members);
-    builder.require_zero("padding begins no instruction", inactive * builder.cell(Cell::First));
+    builder.require_zero(
+        "padding begins no instruction",
+        inactive * builder.cell(Cell::First),
+    );
 }
 
 /// An active row is the row `upc` of the program table: class, mode, addresses and constants at once.
@@ -42,9 +47,12 @@ fn fetch(builder: &mut Builder) {
     // The second address of a memory word comes from the page list, not from the table.
     let y = builder.cell(Cell::AddrY) * (constant(1) - builder.cell(Cell::G1))
         - builder.cell(Cell::FrameY) * frame;
-    let flags = FETCHED_BITS.iter().enumerate().fold(constant(0), |sum, (i, cell)| {
-        sum + builder.cell(*cell) * two_pow((CODE_FLAGS + i) as u32)
-    });
+    let flags = FETCHED_BITS
+        .iter()
+        .enumerate()
+        .fold(constant(0), |sum, (i, cell)| {
+            sum + builder.cell(*cell) * two_pow((CODE_FLAGS + i) as u32)
+        });
     builder.send(
         Bus::Program,
         "the row is in the program table",
@@ -68,7 +76,14 @@ fn accesses(builder: &mut Builder) {
     // Read-only words (group 1 with the alias flag) come from the program table instead.
     let second = constant(1) - builder.cell(Cell::G1) * builder.cell(Cell::Alias);
     for (name, address, before, after, time, multiplicity) in [
-        ("first", Cell::AddrX, Cell::X, Cell::X, Cell::TimeX, one.clone()),
+        (
+            "first",
+            Cell::AddrX,
+            Cell::X,
+            Cell::X,
+            Cell::TimeX,
+            one.clone(),
+        ),
         ("second", Cell::AddrY, Cell::Y, Cell::R, Cell::TimeY, second),
     ] {
         let (address, time) = (builder.cell(address), builder.cell(time));
@@ -99,7 +114,10 @@ fn operands(builder: &mut Builder) {
     let alias = builder.cell(Cell::Alias) * builder.cell(Cell::Y);
     let sum = builder.cell(Cell::X) + builder.cell(Cell::Imm) + alias;
     let other = constant(1) - builder.cell(Cell::G1);
-    builder.require_zero("b = x + imm + alias·y", other * (builder.cell(Cell::B) - sum));
+    builder.require_zero(
+        "b = x + imm + alias·y",
+        other * (builder.cell(Cell::B) - sum),
+    );
 }
 
 /// Limbs have 16 bits, except in group 2, where limbs and table operands are four pairs of bytes
@@ -113,15 +131,36 @@ fn ranges(builder: &mut Builder) {
         if builder.is_narrow() {
             let low = builder.half(index);
             let high = (limb - low.clone()) * inverse(256);
-            builder.send(Bus::Range, &format!("low half of {}", cell.name()), limbs.clone(), range_tuple(low));
-            builder.send(Bus::Range, &format!("high half of {}", cell.name()), limbs.clone(), range_tuple(high));
+            builder.send(
+                Bus::Range,
+                &format!("low half of {}", cell.name()),
+                limbs.clone(),
+                range_tuple(low),
+            );
+            builder.send(
+                Bus::Range,
+                &format!("high half of {}", cell.name()),
+                limbs.clone(),
+                range_tuple(high),
+            );
         } else {
-            builder.send(Bus::Range, &format!("{} has 16 bits", cell.name()), limbs.clone(), range_tuple(limb));
+            builder.send(
+                Bus::Range,
+                &format!("{} has 16 bits", cell.name()),
+                limbs.clone(),
+                range_tuple(limb),
+            );
         }
     }
     for slot in 0..3 {
         let cells = [LIMBS[3 * slot], LIMBS[3 * slot + 1], LIMBS[3 * slot + 2]];
-        conjunction(builder, &format!("bytes {slot}"), bytes.clone(), cells, 3 * slot);
+        conjunction(
+            builder,
+            &format!("bytes {slot}"),
+            bytes.clone(),
+            cells,
+            3 * slot,
+        );
     }
     let operands = [Cell::P0, Cell::P1, Cell::P2];
     let pair = constant(1) - builder.cell(Cell::G1) - builder.is(Class::ShiftAmount);
@@ -129,7 +168,13 @@ fn ranges(builder: &mut Builder) {
 }
 
 /// `z = x & y`, all three bytes.
-fn conjunction(builder: &mut Builder, name: &str, multiplicity: Expr, cells: [Cell; 3], half: usize) {
+fn conjunction(
+    builder: &mut Builder,
+    name: &str,
+    multiplicity: Expr,
+    cells: [Cell; 3],
+    half: usize,
+) {
     let kind = || constant(kind::AND.into());
     if builder.is_narrow() {
         let low = [0, 1, 2].map(|i| builder.half(half + i));
@@ -144,13 +189,22 @@ fn conjunction(builder: &mut Builder, name: &str, multiplicity: Expr, cells: [Ce
         }
     } else {
         let [x, y, z] = cells.map(|cell| builder.cell(cell));
-        builder.send(Bus::Table, &format!("{name}: conjunction"), multiplicity, vec![kind(), x, y, z]);
+        builder.send(
+            Bus::Table,
+            &format!("{name}: conjunction"),
+            multiplicity,
+            vec![kind(), x, y, z],
+        );
     }
 }
 
 /// `1 / value` as a constant.
 fn inverse(value: u64) -> Expr {
-    Expr::Constant(halo2curves::bn256::Fr::from(value).invert().expect("not zero"))
+    Expr::Constant(
+        halo2curves::bn256::Fr::from(value)
+            .invert()
+            .expect("not zero"),
+    )
 }
 
 /// Which row follows, by mode; what the state is there.
@@ -213,7 +267,9 @@ fn successor(builder: &mut Builder) {
     // Padding.
     builder.global("padding");
     let padding = one() - active;
-    let active_next = GROUPS.iter().fold(constant(0), |sum, group| sum + builder.at(*group, 1));
+    let active_next = GROUPS
+        .iter()
+        .fold(constant(0), |sum, group| sum + builder.at(*group, 1));
     builder.require_zero(
         "padding is followed by padding",
         padding.clone() * active_next * (one() - builder.fixed(FixedColumn::Last)),
@@ -249,7 +305,11 @@ fn boundaries(builder: &mut Builder) {
     require(builder, "the first step is steps_in", value);
 
     let running = instance(builder, InstanceCell::RunningOut);
-    require(builder, "running_out is a bit", running.clone() * (running.clone() - one()));
+    require(
+        builder,
+        "running_out is a bit",
+        running.clone() * (running.clone() - one()),
+    );
     for (name, cell) in [
         ("a running chunk has no status", InstanceCell::Status),
         ("a running chunk has no r0", InstanceCell::R0),

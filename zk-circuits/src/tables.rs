@@ -4,7 +4,7 @@ use crate::Committed;
 use crate::builder::{Builder, Expr, constant, field, two_pow};
 use crate::bus::Bus;
 use crate::instance::InstanceCell;
-use crate::shape::{FIRST_ROW, INPUT_INTERVAL_ROWS, PAGE_STRIDE, FIRST_PAGE, REGISTERS, Shape};
+use crate::shape::{FIRST_PAGE, FIRST_ROW, INPUT_INTERVAL_ROWS, PAGE_STRIDE, REGISTERS, Shape};
 use halo2curves::bn256::Fr;
 
 /// Fixed columns, in order.
@@ -88,7 +88,12 @@ pub(crate) fn lookup_table(shape: Shape) -> Vec<LookupRow> {
         }
     }
     for address in 0..256 {
-        rows.push((kind::OFFSET, address, address / 8, 1 << (64 - 8 * (address % 8))));
+        rows.push((
+            kind::OFFSET,
+            address,
+            address / 8,
+            1 << (64 - 8 * (address % 8)),
+        ));
     }
     for (kind, count, power) in [
         (kind::LEFT_64, 64, (|s| s) as fn(u64) -> u64),
@@ -103,6 +108,7 @@ pub(crate) fn lookup_table(shape: Shape) -> Vec<LookupRow> {
 }
 
 /// Number of rows of [`lookup_table`].
+#[cfg(test)]
 pub(crate) fn lookup_rows(shape: Shape) -> usize {
     (1 << (2 * shape.operand_bits())) + 256 + 64 + 64 + 3 * 32
 }
@@ -199,8 +205,10 @@ pub(crate) fn configure(builder: &mut Builder, shape: Shape) {
 fn program(builder: &mut Builder) {
     builder.global("program table");
     debug_assert_eq!(INPUT_INTERVAL_ROWS, [FIRST_ROW, FIRST_ROW + 1]);
-    let region_end = builder.fixed(FixedColumn::First) * builder.instance(InstanceCell::InputSize, 0);
-    let gap_start = builder.fixed_at(FixedColumn::First, -1) * builder.instance(InstanceCell::InputSize, 1);
+    let region_end =
+        builder.fixed(FixedColumn::First) * builder.instance(InstanceCell::InputSize, 0);
+    let gap_start =
+        builder.fixed_at(FixedColumn::First, -1) * builder.instance(InstanceCell::InputSize, 1);
     builder.receive(
         Bus::Program,
         "a row of the program table is read",
@@ -255,8 +263,7 @@ fn pages(builder: &mut Builder, shape: Shape) {
         "a page is above the page before it",
         entry * (page(builder, 0) - page(builder, -(PAGE_STRIDE as i32)) - constant(1) - limbs),
     );
-    let separator =
-        list(builder) * (list(builder) - constant(1)) * (list(builder) - constant(2));
+    let separator = list(builder) * (list(builder) - constant(1)) * (list(builder) - constant(2));
     builder.require_zero(
         "the separator is the page below the input region",
         separator * (page(builder, 0) - builder.fixed(FixedColumn::TableY)),
@@ -283,10 +290,26 @@ fn memory(builder: &mut Builder) {
     let private = lane.clone() * (constant(2) - lane.clone());
     let public = lane.clone() * (lane.clone() - constant(1));
     for (name, column, other_lane) in [
-        ("private words have no public entry", Committed::EntryPublic, &private),
-        ("private words have no public exit", Committed::ExitPublic, &private),
-        ("public words have no private entry", Committed::EntryPrivate, &public),
-        ("public words have no private exit", Committed::ExitPrivate, &public),
+        (
+            "private words have no public entry",
+            Committed::EntryPublic,
+            &private,
+        ),
+        (
+            "private words have no public exit",
+            Committed::ExitPublic,
+            &private,
+        ),
+        (
+            "public words have no private entry",
+            Committed::EntryPrivate,
+            &public,
+        ),
+        (
+            "public words have no private exit",
+            Committed::ExitPrivate,
+            &public,
+        ),
     ] {
         builder.require_zero(name, other_lane.clone() * builder.committed(column, 0));
     }
@@ -294,8 +317,10 @@ fn memory(builder: &mut Builder) {
     let half = Expr::Constant(Fr::from(2).invert().expect("2 is not zero"));
     let word = lane.clone() * (constant(3) - lane) * half;
     let row = builder.fixed(FixedColumn::Row);
-    let entry = builder.committed(Committed::EntryPrivate, 0) + builder.committed(Committed::EntryPublic, 0);
-    let exit = builder.committed(Committed::ExitPrivate, 0) + builder.committed(Committed::ExitPublic, 0);
+    let entry = builder.committed(Committed::EntryPrivate, 0)
+        + builder.committed(Committed::EntryPublic, 0);
+    let exit =
+        builder.committed(Committed::ExitPrivate, 0) + builder.committed(Committed::ExitPublic, 0);
     builder.send(
         Bus::Memory,
         "a word at the chunk's entry",
@@ -303,7 +328,12 @@ fn memory(builder: &mut Builder) {
         vec![row.clone(), entry, constant(0)],
     );
     let last = builder.auxiliary(Auxiliary::LastTime);
-    builder.receive(Bus::Memory, "a word at the chunk's exit", word, vec![row, exit, last]);
+    builder.receive(
+        Bus::Memory,
+        "a word at the chunk's exit",
+        word,
+        vec![row, exit, last],
+    );
 }
 
 fn times(builder: &mut Builder) {

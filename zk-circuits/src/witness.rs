@@ -1,226 +1,31 @@
-//! From a trace to the witness of each chunk: a plan of the chunks, then the columns of one of them.
+//! The witness of one chunk: its rows, and the columns that they become.
 
 use std::sync::Arc;
 
 use bpf_tracer::canonical::layout::{DATA_BASE, INPUT_BASE};
-#[cfg(feature = "vm")]
-use bpf_tracer::{ExecutionTrace, TrapKind};
-use bpf_tracer::{Input, Outcome, Program};
+use bpf_tracer::{Input, Program};
 use ff::Field;
 use halo2curves::bn256::Fr;
 use rayon::prelude::*;
 
+use crate::Committed;
 use crate::builder::field;
-use crate::cell::{Cell, FREE_BITS, LIMBS, Row};
+use crate::cell::{Cell, LIMBS, Row};
 use crate::class::Class;
-use crate::instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};
-use crate::machine::{Machine, OUTERMOST_RETURN, State, page_words};
+use crate::instance::ChunkInstance;
+use crate::machine::{OUTERMOST_RETURN, State, page_words};
 use crate::microcode::Microcode;
 use crate::pages::PageList;
 use crate::shape::{
-    FIRST_ROW, FRAME_WORDS, FRAMES, INTERVAL_ROW, PAGE_BYTES, REGISTERS, RETURN_ADDRESS, SLOT_ROW,
-    Shape, ZERO_SINK, ZERO_SOURCE,
+    FIRST_ROW, FRAME_WORDS, FRAMES, PAGE_BYTES, PAGE_STRIDE, REGISTERS, RETURN_ADDRESS, Shape,
 };
-use crate::tables::{Auxiliary, FixedColumn, kind, lookup_row, range_row, range_size, time_row};
-use crate::{Committed, WitnessError};
-
-/// Rows kept free at the end of a chunk: more than any instruction takes.
-const LONGEST_INSTRUCTION: usize = 32;
+use crate::tables::{FixedColumn, kind, lookup_row, range_row, range_size, time_row};
 
 /// Number of reserved rows of a committed column.
 pub const RESERVED_ROWS: usize = FIRST_ROW;
 
-/// The chunks of a run, and the memory at every boundary.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    shape: Shape,
-    microcode: Arc<Microcode>,
-    pages: Arc<PageList>,
-    input_size: u64,
-    budget: u64,
-    outcome: Outcome,
-    boundaries: Vec<State>,
-}
-
-impl Plan {
-    /// Cuts a trace into chunks of at most `chunk_size` steps, or of as many as fit.
-    ///
-    /// # Errors
-    /// If program or memory do not fit the shape, if the outcome is one that the circuit cannot prove,
-    /// or if the trace is not an execution of its program.
-    pub fn new(
-        trace: &ExecutionTrace,
-        shape: Shape,
-        chunk_size: Option<usize>,
-    ) -> Result<Self, WitnessError> {
-        if chunk_size == Some(0) {
-            return Err(WitnessError::ChunkSize);
-        }
-        if let Outcome::Trap { kind: kind @ TrapKind::ExceededMaxInstructions, .. } = trace.outcome() {
-            return Err(WitnessError::Outcome(kind.name()));
-        }
-        let program = trace.program();
-        let microcode = Microcode::assemble(program, shape)?;
-        let pages = PageList::new(&trace.touched_pages(), shape)?;
-        let words = first_words(program, trace.input(), &pages);
-        let input_size = trace.input().region_len();
-        let mut machine =
-            Machine::new(&microcode, &pages, input_size, State::initial(&microcode, words));
-        let mut boundaries = vec![machine.state.clone()];
-        let (mut chunk_steps, mut chunk_row) = (0, 0);
-        for (index, step) in trace.steps().iter().enumerate() {
-            let full = chunk_size == Some(chunk_steps)
-                || machine.rows() - chunk_row + LONGEST_INSTRUCTION > shape.step_rows();
-            if full && chunk_steps > 0 {
-                boundaries.push(machine.state.clone());
-                (chunk_steps, chunk_row) = (0, machine.rows());
-            }
-            let found = machine.state.upc as u64;
-            let expected = SLOT_ROW as u64 + u64::from(step.pc);
-            if found != expected {
-                let step = index as u64;
-                let slot = |row: u64| row.wrapping_sub(SLOT_ROW as u64);
-                let (expected, found) = (slot(expected), slot(found));
-                return Err(WitnessError::TraceMismatch { step, expected, found });
-            }
-            machine.step()?;
-            while machine.end.is_none() && !machine.at_instruction() {
-                machine.step()?;
-            }
-            chunk_steps += 1;
-        }
-        let found = outcome_of(machine.end.as_ref());
-        if found != Some(trace.outcome()) {
-            return Err(WitnessError::OutcomeMismatch {
-                expected: format!("{:?}", trace.outcome()),
-                found: format!("{found:?}"),
-            });
-        }
-        boundaries.push(machine.state.clone());
-        Ok(Self {
-            shape,
-            microcode: Arc::new(microcode),
-            pages: Arc::new(pages),
-            input_size,
-            budget: trace.step_limit(),
-            outcome: trace.outcome(),
-            boundaries,
-        })
-    }
-
-    /// Number of chunks.
-    #[must_use]
-    pub fn chunk_count(&self) -> usize {
-        self.boundaries.len() - 1
-    }
-
-    /// The circuit's shape.
-    #[must_use]
-    pub const fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    /// The pages that the run touches.
-    #[must_use]
-    pub fn pages(&self) -> &PageList {
-        &self.pages
-    }
-
-    /// The program as microcode.
-    #[must_use]
-    pub fn microcode(&self) -> &Microcode {
-        &self.microcode
-    }
-
-    /// Steps of a chunk.
-    #[must_use]
-    pub fn chunk_steps(&self, index: usize) -> u64 {
-        self.boundaries[index + 1].steps - self.boundaries[index].steps
-    }
-
-    /// The witness of one chunk. `reserved` holds, for each committed column, what its reserved rows hide.
-    ///
-    /// # Errors
-    /// If there is no such chunk.
-    pub fn witness(
-        &self,
-        index: usize,
-        reserved: &[[Fr; RESERVED_ROWS]; Committed::COUNT],
-    ) -> Result<ChunkWitness, WitnessError> {
-        let count = self.chunk_count();
-        if index >= count {
-            return Err(WitnessError::NoSuchChunk { index, count });
-        }
-        let (entry, exit) = (&self.boundaries[index], &self.boundaries[index + 1]);
-        let mut machine =
-            Machine::new(&self.microcode, &self.pages, self.input_size, entry.clone());
-        let mut rows = Vec::with_capacity(self.shape.step_rows());
-        while machine.end.is_none() && (machine.state.steps < exit.steps || !machine.at_instruction()) {
-            rows.push(machine.step()?);
-        }
-        while rows.len() < self.shape.step_rows() {
-            rows.push(machine.padding());
-        }
-        debug_assert_eq!(machine.state, *exit);
-        let running = index + 1 < count;
-        let slot = |state: &State| (state.upc - SLOT_ROW) as u64;
-        let depth = |state: &State| state.frame as u64 / u64::from(FRAME_WORDS);
-        let mut instance = ChunkInstance {
-            version: VERSION,
-            running_in: true,
-            running_out: running,
-            pc_in: slot(entry),
-            pc_out: slot(exit),
-            depth_in: depth(entry),
-            depth_out: depth(exit),
-            steps_in: entry.steps,
-            steps_out: exit.steps,
-            budget: self.budget,
-            input_size: self.input_size,
-            status: STATUS_RUNNING,
-            index: index as u64,
-            ..ChunkInstance::default()
-        };
-        if !running {
-            match self.outcome {
-                Outcome::Halt { r0 } => {
-                    instance.status = STATUS_HALT;
-                    instance.r0 = r0;
-                }
-                Outcome::Trap { kind, pc } => {
-                    instance.status = STATUS_TRAP;
-                    instance.trap_kind = kind as u64;
-                    instance.trap_pc = pc.into();
-                }
-            }
-        }
-        Ok(ChunkWitness {
-            shape: self.shape,
-            microcode: Arc::clone(&self.microcode),
-            pages: Arc::clone(&self.pages),
-            instance,
-            rows,
-            end: machine.state.clone(),
-            entry: entry.words.clone(),
-            exit: exit.words.clone(),
-            last_times: machine.times,
-            reserved: *reserved,
-        })
-    }
-}
-
-/// The outcome that an end row publishes.
-fn outcome_of(end: Option<&Row>) -> Option<Outcome> {
-    let end = end?;
-    if end[Cell::M1] == 0 {
-        return Some(Outcome::Halt { r0: end[Cell::X] as u64 });
-    }
-    let kind = TrapKind::from_code(end[Cell::Imm] as u8)?;
-    Some(Outcome::Trap { kind, pc: end[Cell::W] as u32 })
-}
-
 /// Memory before the first instruction, both lanes.
-fn first_words(program: &Program, input: &Input, pages: &PageList) -> Vec<u64> {
+pub(crate) fn first_words(program: &Program, input: &Input, pages: &PageList) -> Vec<u64> {
     let shape = pages.shape();
     let mut words = vec![0; shape.word_end() as usize];
     let registers = program.initial_registers(input);
@@ -240,8 +45,12 @@ fn first_words(program: &Program, input: &Input, pages: &PageList) -> Vec<u64> {
 /// Writes the bytes of a region into its mapped pages.
 fn fill(words: &mut [u64], pages: &PageList, base: u64, bytes: &[u8]) {
     for page in pages.pages() {
-        let Some(offset) = (page * PAGE_BYTES).checked_sub(base) else { continue };
-        let Some(bytes) = bytes.get(offset as usize..) else { continue };
+        let Some(offset) = (page * PAGE_BYTES).checked_sub(base) else {
+            continue;
+        };
+        let Some(bytes) = bytes.get(offset as usize..) else {
+            continue;
+        };
         if let Some(first) = pages.word(page * PAGE_BYTES) {
             for (word, value) in (first as usize..).zip(page_words(bytes)) {
                 words[word] = value;
@@ -282,9 +91,17 @@ pub fn public_words(region: &[u8], pages: &PageList) -> Vec<Fr> {
 #[must_use]
 pub fn program_columns(microcode: &Microcode) -> [Vec<Fr>; 3] {
     let column = |value: fn(&crate::microcode::TableRow) -> i128| {
-        microcode.table().iter().map(|row| field(value(row))).collect()
+        microcode
+            .table()
+            .iter()
+            .map(|row| field(value(row)))
+            .collect()
     };
-    [column(|row| row.code), column(|row| row.imm), column(|row| row.target)]
+    [
+        column(|row| row.code),
+        column(|row| row.imm),
+        column(|row| row.target),
+    ]
 }
 
 /// The page list's column, reserved and blinding rows zero.
@@ -300,17 +117,17 @@ pub fn page_column(pages: &PageList) -> Vec<Fr> {
 /// Everything that one chunk's proof is made from.
 #[derive(Clone, Debug)]
 pub struct ChunkWitness {
-    shape: Shape,
-    microcode: Arc<Microcode>,
-    pages: Arc<PageList>,
-    instance: ChunkInstance,
+    pub(crate) shape: Shape,
+    pub(crate) microcode: Arc<Microcode>,
+    pub(crate) pages: Arc<PageList>,
+    pub(crate) instance: ChunkInstance,
     /// One row for each row of the machine.
     pub(crate) rows: Vec<Row>,
-    end: State,
+    pub(crate) end: State,
     pub(crate) entry: Vec<u64>,
     pub(crate) exit: Vec<u64>,
-    last_times: Vec<u32>,
-    reserved: [[Fr; RESERVED_ROWS]; Committed::COUNT],
+    pub(crate) last_times: Vec<u32>,
+    pub(crate) reserved: [[Fr; RESERVED_ROWS]; Committed::COUNT],
 }
 
 impl ChunkWitness {
@@ -388,11 +205,16 @@ impl ChunkWitness {
     fn multiplicities(&self) -> [Vec<Fr>; 4] {
         let shape = self.shape;
         let mut counts = [const { Vec::new() }; 4];
-        counts.iter_mut().for_each(|c: &mut Vec<u64>| c.resize(shape.end_row() + 1, 0));
+        counts
+            .iter_mut()
+            .for_each(|c: &mut Vec<u64>| c.resize(shape.end_row() + 1, 0));
         let [program, table, range, time] = &mut counts;
         let bump = |counts: &mut Vec<u64>, row: i128| {
             // A forged value that no row receives is left for the bus to reject.
-            if let Some(count) = usize::try_from(row).ok().and_then(|row| counts.get_mut(row)) {
+            if let Some(count) = usize::try_from(row)
+                .ok()
+                .and_then(|row| counts.get_mut(row))
+            {
                 *count += 1;
             }
         };
@@ -467,12 +289,11 @@ impl ChunkWitness {
             }
         }
         for (row, value) in self.pages.column() {
-            let is_entry = row % 8 == 0;
+            let is_entry = row % PAGE_STRIDE == 0;
             if !is_entry {
                 bump(range, range_row(value as usize) as i128);
             }
         }
-        debug_assert!(INTERVAL_ROW < SLOT_ROW);
         counts.map(|counts| counts.into_iter().map(Fr::from).collect())
     }
 
@@ -525,7 +346,12 @@ impl<'a> Matrix<'a> {
         Self::FIXED + column
     }
 
-    pub(crate) fn new(advice: &'a [Vec<Fr>], fixed: &'a [Vec<Fr>], instance: &'a [Fr], shape: Shape) -> Self {
+    pub(crate) fn new(
+        advice: &'a [Vec<Fr>],
+        fixed: &'a [Vec<Fr>],
+        instance: &'a [Fr],
+        shape: Shape,
+    ) -> Self {
         let mut columns: Vec<&[Fr]> = vec![&[]; Self::INSTANCE + 1];
         for (index, column) in advice.iter().enumerate() {
             columns[index] = column;
@@ -548,5 +374,3 @@ impl<'a> Matrix<'a> {
         self.columns[column].get(row).copied().unwrap_or(Fr::ZERO)
     }
 }
-
-const _: () = assert!(ZERO_SOURCE != ZERO_SINK && FREE_BITS.len() == 4 && Auxiliary::COUNT == 5);

@@ -27,11 +27,17 @@ fn every_conformance_case_satisfies_the_circuit() {
     for case in cases {
         let name = case["name"].as_str().expect("name");
         let field = |key: &str| hex::decode(case[key].as_str().expect(key)).expect("hex");
-        let options = LoadOptions { allow_test_helper: true, ..LoadOptions::default() };
+        let options = LoadOptions {
+            allow_test_helper: true,
+            ..LoadOptions::default()
+        };
         let program = Program::from_bytecode(&field("bytecode"), &options).expect(name);
         let input = Input::from_bytes(field("mem"));
         let trace = Tracer::new(&program).input(input).trace().expect(name);
-        let expected = case["expected_r0"].as_str().expect("r0").trim_start_matches("0x");
+        let expected = case["expected_r0"]
+            .as_str()
+            .expect("r0")
+            .trim_start_matches("0x");
         let r0 = u64::from_str_radix(expected, 16).expect("hex");
         assert_eq!(trace.outcome(), Outcome::Halt { r0 }, "{name}");
         let result = Plan::new(&trace, shape, None).and_then(|plan| plan.witness(0, &reserved));
@@ -39,12 +45,22 @@ fn every_conformance_case_satisfies_the_circuit() {
             Ok(witness) => {
                 let failures = dev::check(&witness);
                 if !failures.is_empty() {
-                    failed.push(format!("{name}: {} failures, first: {}", failures.len(), failures[0]));
+                    failed.push(format!(
+                        "{name}: {} failures, first: {}",
+                        failures.len(),
+                        failures[0]
+                    ));
                 }
             }
             Err(error) => failed.push(format!("{name}: {error}")),
         }
     }
-    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), cases.len(), failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {}:\n{}",
+        failed.len(),
+        cases.len(),
+        failed.join("\n")
+    );
     assert_eq!(cases.len(), 313);
 }

@@ -13,7 +13,6 @@ use crate::microcode::{Assembler, MicroOp, Place};
 use crate::ops::{Context, Family};
 
 pub(super) const FAMILY: Family = Family {
-    name: "add_sub",
     classes: &[Class::Add, Class::Add32],
     configure,
     assign,
@@ -32,7 +31,11 @@ fn configure(builder: &mut Builder) {
             a + b + lift,
             builder.u(0) + builder.cell(Cell::C) * two_pow(64),
         );
-        let result = if class == Class::Add { builder.u(0) } else { builder.limbs(0..2, 0) };
+        let result = if class == Class::Add {
+            builder.u(0)
+        } else {
+            builder.limbs(0..2, 0)
+        };
         builder.require_equal("r is the sum's low part", builder.cell(Cell::R), result);
     }
 }
@@ -47,11 +50,17 @@ fn assign(class: Class, context: &mut Context<'_>) {
     };
     row.set_u(sum);
     row[Cell::C] = sum >> 64;
-    row[Cell::R] = if class == Class::Add { row.u() } else { row.u() & 0xffff_ffff };
+    row[Cell::R] = if class == Class::Add {
+        row.u()
+    } else {
+        row.u() & 0xffff_ffff
+    };
 }
 
 fn expand(_: &mut Assembler<'_>, _: u32, instruction: &Instruction) -> Option<MicroOp> {
-    let Op::Alu(width, op, source) = instruction.op else { return None };
+    let Op::Alu(width, op, source) = instruction.op else {
+        return None;
+    };
     let class = match width {
         Width::W64 => Class::Add,
         Width::W32 => Class::Add32,

@@ -9,7 +9,6 @@ use crate::microcode::{Assembler, MicroOp, Mode, Place, local};
 use crate::ops::{Context, Family, bitwise, branch, memory, mov};
 
 pub(super) const FAMILY: Family = Family {
-    name: "atomic",
     classes: &[],
     configure: |_| {},
     assign: |_: Class, _: &mut Context<'_>| {},
@@ -17,12 +16,18 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> Option<MicroOp> {
-    let Op::Atomic(size, op, fetch) = instruction.op else { return None };
+    let Op::Atomic(size, op, fetch) = instruction.op else {
+        return None;
+    };
     let base = Place::register(instruction.dst);
     let src = Place::register(instruction.src);
     let (old, new, r0) = (Place::temp(0), Place::temp(1), Place::register(0));
     let end = Assembler::slot_row(slot + 1);
-    let width = if size == Size::B8 { Width::W64 } else { Width::W32 };
+    let width = if size == Size::B8 {
+        Width::W64
+    } else {
+        Width::W32
+    };
     let load = memory::load(old, base, instruction.offset, size);
     let store = memory::store(base, new, instruction.offset, size);
     let copy = |dst: Place, src: Place| MicroOp::new(Class::Mov).y(dst).x(src);
@@ -51,5 +56,9 @@ fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -
             mov::go(end)
         });
     }
-    Some(copy(new, src).mode(Mode::Go).target(assembler.continuation(ops)))
+    Some(
+        copy(new, src)
+            .mode(Mode::Go)
+            .target(assembler.continuation(ops)),
+    )
 }

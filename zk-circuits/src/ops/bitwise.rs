@@ -15,8 +15,12 @@ use crate::microcode::{Assembler, MicroOp, Mode, Place, rom};
 use crate::ops::{Context, Family};
 
 pub(super) const FAMILY: Family = Family {
-    name: "bitwise",
-    classes: &[Class::Bitwise, Class::Bitwise32, Class::ByteSwap, Class::BitwiseHigh],
+    classes: &[
+        Class::Bitwise,
+        Class::Bitwise32,
+        Class::ByteSwap,
+        Class::BitwiseHigh,
+    ],
     configure,
     assign,
     expand,
@@ -32,9 +36,12 @@ const SLOTS: [[Cell; 3]; 4] = [
 
 /// `Σ 2^(8j)·part_j` of a row: part 0 is x, 1 is y, 2 is z.
 fn sum(builder: &Builder, part: usize, rotation: i32) -> Expr {
-    SLOTS.iter().enumerate().fold(constant(0), |sum, (j, slot)| {
-        sum + builder.at(slot[part], rotation) * two_pow(8 * j as u32)
-    })
+    SLOTS
+        .iter()
+        .enumerate()
+        .fold(constant(0), |sum, (j, slot)| {
+            sum + builder.at(slot[part], rotation) * two_pow(8 * j as u32)
+        })
 }
 
 fn configure(builder: &mut Builder) {
@@ -120,7 +127,11 @@ fn assign(class: Class, context: &mut Context<'_>) {
             (true, false) => a | b,
             (true, true) => a ^ b,
         };
-        if class == Class::Bitwise { result } else { result & 0xffff_ffff }
+        if class == Class::Bitwise {
+            result
+        } else {
+            result & 0xffff_ffff
+        }
     };
 }
 
@@ -136,7 +147,11 @@ pub(super) fn operation(width: Width, op: AluOp) -> Option<MicroOp> {
         AluOp::Xor => (true, true),
         _ => return None,
     };
-    Some(MicroOp::new(class).mode(Mode::Class).modifiers(m1, m2, false))
+    Some(
+        MicroOp::new(class)
+            .mode(Mode::Class)
+            .modifiers(m1, m2, false),
+    )
 }
 
 fn expand(_: &mut Assembler<'_>, _: u32, instruction: &Instruction) -> Option<MicroOp> {

@@ -18,8 +18,13 @@ use crate::microcode::{Assembler, MicroOp, Mode, Place, rom};
 use crate::ops::{Context, Family, bitwise, mov};
 
 pub(super) const FAMILY: Family = Family {
-    name: "branch",
-    classes: &[Class::Equal, Class::Less, Class::Equal32, Class::Less32, Class::LessSigned],
+    classes: &[
+        Class::Equal,
+        Class::Less,
+        Class::Equal32,
+        Class::Less32,
+        Class::LessSigned,
+    ],
     configure,
     assign,
     expand,
@@ -91,7 +96,11 @@ fn configure(builder: &mut Builder) {
             let bias = builder.cell(Cell::M3) * two_pow(31);
             let carry = |bit| builder.cell(bit) * two_pow(64);
             let (carry_a, carry_b) = (carry(Cell::S), carry(Cell::D));
-            builder.require_equal("a + bias has limbs", a.clone() + bias.clone(), all_a + carry_a);
+            builder.require_equal(
+                "a + bias has limbs",
+                a.clone() + bias.clone(),
+                all_a + carry_a,
+            );
             builder.require_equal("b + bias has limbs", b.clone() + bias, all_b + carry_b);
             let (limbs, less) = (half_word(builder), builder.cell(Cell::C));
             require_order(builder, low_a, low_b, 32, limbs, less);
@@ -103,8 +112,16 @@ fn configure(builder: &mut Builder) {
     let carry = |bit| builder.cell(bit) * two_pow(64);
     let (biased_a, biased_b) = (builder.u(0), builder.v(0));
     let (carry_a, carry_b) = (carry(Cell::S), carry(Cell::D));
-    builder.require_equal("a + 2^63 has limbs", a + two_pow(63), biased_a.clone() + carry_a);
-    builder.require_equal("b + 2^63 has limbs", b + two_pow(63), biased_b.clone() + carry_b);
+    builder.require_equal(
+        "a + 2^63 has limbs",
+        a + two_pow(63),
+        biased_a.clone() + carry_a,
+    );
+    builder.require_equal(
+        "b + 2^63 has limbs",
+        b + two_pow(63),
+        biased_b.clone() + carry_b,
+    );
     let (limbs, less) = (builder.u(1), builder.cell(Cell::C));
     require_order(builder, biased_a, biased_b, 64, limbs, less);
     builder.require_equal(
@@ -141,7 +158,11 @@ fn assign(class: Class, context: &mut Context<'_>) {
             row.set_v(b);
             row[Cell::S] = a >> 64;
             row[Cell::D] = b >> 64;
-            let mask = if class == Class::Less32 { 0xffff_ffff } else { 0xffff_ffff_ffff_ffff };
+            let mask = if class == Class::Less32 {
+                0xffff_ffff
+            } else {
+                0xffff_ffff_ffff_ffff
+            };
             (a, b) = (a & mask, b & mask);
         }
         _ => {}
@@ -151,7 +172,11 @@ fn assign(class: Class, context: &mut Context<'_>) {
             row[Cell::S] = (a == b).into();
             row[Cell::C] = (a < b).into();
             let distance = (a - b).abs() - i128::from(a != b);
-            if class == Class::Equal { row.set_u(distance) } else { set_half_word(row, distance) }
+            if class == Class::Equal {
+                row.set_u(distance);
+            } else {
+                set_half_word(row, distance);
+            }
             a == b
         }
         _ => {
@@ -195,7 +220,11 @@ fn comparison(width: Width, cond: Cond) -> Option<MicroOp> {
         (Width::W32, true, _) => (Class::Equal32, Mode::Next),
         (Width::W32, _, _) => (Class::Less32, Mode::Next),
     };
-    Some(MicroOp::new(class).mode(mode).modifiers(invert, swap, signed))
+    Some(
+        MicroOp::new(class)
+            .mode(mode)
+            .modifiers(invert, swap, signed),
+    )
 }
 
 /// Goes to `target` if the word at `place` is not zero.
@@ -204,11 +233,16 @@ pub(super) fn not_equal(place: Place, other: Place, width: Width, target: u64) -
         Width::W64 => MicroOp::new(Class::Equal),
         Width::W32 => MicroOp::new(Class::Equal32),
     };
-    op.modifiers(true, false, false).y(place).x(other).target(target)
+    op.modifiers(true, false, false)
+        .y(place)
+        .x(other)
+        .target(target)
 }
 
 fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> Option<MicroOp> {
-    let Op::Branch(width, cond, source) = instruction.op else { return None };
+    let Op::Branch(width, cond, source) = instruction.op else {
+        return None;
+    };
     let dst = Place::register(instruction.dst);
     let src = Place::register(instruction.src);
     let target = Assembler::slot_row(instruction.target);
@@ -229,5 +263,11 @@ fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -
         not_equal(temp, Place::ZERO, Width::W64, target),
         mov::go(Assembler::slot_row(slot + 1)),
     ]);
-    Some(MicroOp::new(Class::Mov).y(temp).x(dst).mode(Mode::Go).target(rest))
+    Some(
+        MicroOp::new(Class::Mov)
+            .y(temp)
+            .x(dst)
+            .mode(Mode::Go)
+            .target(rest),
+    )
 }

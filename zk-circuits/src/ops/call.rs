@@ -5,7 +5,7 @@
 //! * `Call`: if the depth allows it (`t`), the next frame's return address becomes the slot after the
 //!   call, and the called function is where the instruction continues after the copies (`pc' + 1`).
 //!   `imm` is six times the greatest depth that may call; `l8` is the distance to it, or past it.
-//! * `CallTarget`: `x − TEXT_BASE = 8·u + p0 (mod 2^64)`, `p0 < 8`; `t` says that `p0 = 0` and `u` is a
+//! * `CallTarget`: `x − TEXT_BASE = 8·u + p0 (mod 2^64)`, `p0 < 8`, `u < 2^61`; `t` says that `p0 = 0` and `u` is a
 //!   slot of the program (`imm` of them), and then `r` is its row.
 //! * `Exit`: goes to the return address and one frame back. The outermost one is the row that halts.
 
@@ -20,7 +20,6 @@ use crate::ops::{Context, Family, branch, mov};
 use crate::shape::{FRAME_WORDS, RETURN_ADDRESS, SLOT_ROW};
 
 pub(super) const FAMILY: Family = Family {
-    name: "call",
     classes: &[Class::Call, Class::CallTarget, Class::Exit],
     configure,
     assign,
@@ -33,7 +32,9 @@ const FRAME_BYTES: i128 = 512;
 /// The copies into a frame that has just been entered; then the called function begins.
 pub(crate) fn frame_entry() -> Vec<MicroOp> {
     let copy = |word| {
-        MicroOp::new(Class::Mov).x(Place::frame_word(word, -1)).y(Place::frame_word(word, 0))
+        MicroOp::new(Class::Mov)
+            .x(Place::frame_word(word, -1))
+            .y(Place::frame_word(word, 0))
     };
     let mut ops: Vec<MicroOp> = (0..4).map(copy).collect();
     // The frame pointer moves down within the stack, which the depth bounds: the sum is a word.
@@ -66,7 +67,10 @@ fn configure(builder: &mut Builder) {
         builder.at(Cell::Pc, 1),
         builder.cell(Cell::Pc) + taken.clone() * (callee - builder.cell(Cell::Pc)),
     );
-    let (entry, trap) = (constant(rom::CALL as u128), constant(rom::TRAP_DEPTH as u128));
+    let (entry, trap) = (
+        constant(rom::CALL as u128),
+        constant(rom::TRAP_DEPTH as u128),
+    );
     builder.require_equal(
         "the copies follow, or the trap",
         upc_next(builder),
@@ -85,7 +89,16 @@ fn configure(builder: &mut Builder) {
         builder.cell(Cell::P1),
         rest.clone() * constant(32),
     );
-    builder.require_zero("t only for the start of a slot", taken.clone() * rest.clone());
+    builder.require_zero(
+        "t only for the start of a slot",
+        taken.clone() * rest.clone(),
+    );
+    // Without this bound a carry too many would make a valid address look like one past the end.
+    builder.require_equal(
+        "u is below 2^61",
+        builder.cell(Cell::L8),
+        builder.cell(Cell::L3) * constant(8),
+    );
     let slots = builder.cell(Cell::Imm);
     // d: the slot is past the end; otherwise the rest is not zero.
     let past_end = builder.cell(Cell::D);
@@ -115,7 +128,11 @@ fn configure(builder: &mut Builder) {
 
     builder.class("exit", Class::Exit);
     builder.require_no_write();
-    builder.require_equal("the return address follows", upc_next(builder), builder.cell(Cell::X));
+    builder.require_equal(
+        "the return address follows",
+        upc_next(builder),
+        builder.cell(Cell::X),
+    );
 }
 
 fn assign(class: Class, context: &mut Context<'_>) {
@@ -125,15 +142,28 @@ fn assign(class: Class, context: &mut Context<'_>) {
             let beyond = row[Cell::Frame] - row[Cell::Imm];
             let permitted = beyond <= 0;
             row[Cell::T] = permitted.into();
-            row[Cell::L8] = if permitted { -beyond } else { beyond - i128::from(FRAME_WORDS) };
-            row[Cell::R] = if permitted { row[Cell::Pc] + 1 } else { row[Cell::Y] };
-            context.next = if permitted { rom::CALL } else { rom::TRAP_DEPTH };
+            row[Cell::L8] = if permitted {
+                -beyond
+            } else {
+                beyond - i128::from(FRAME_WORDS)
+            };
+            row[Cell::R] = if permitted {
+                row[Cell::Pc] + 1
+            } else {
+                row[Cell::Y]
+            };
+            context.next = if permitted {
+                rom::CALL
+            } else {
+                rom::TRAP_DEPTH
+            };
         }
         Class::CallTarget => {
             let distance = (row[Cell::X] as u64).wrapping_sub(TEXT_BASE);
             row[Cell::C] = (row[Cell::X] < TEXT_BASE.into()).into();
             let (slot, rest) = (i128::from(distance / 8), i128::from(distance % 8));
             row.set_u(slot);
+            row[Cell::L8] = 8 * row[Cell::L3];
             row[Cell::P0] = rest;
             row[Cell::P1] = 32 * rest;
             row[Cell::P2] = row[Cell::P0] & row[Cell::P1];
@@ -141,10 +171,26 @@ fn assign(class: Class, context: &mut Context<'_>) {
             let permitted = rest == 0 && slot < slots;
             row[Cell::T] = permitted.into();
             row[Cell::D] = (slot >= slots).into();
-            row[Cell::W] = if slot >= slots { slot - slots } else { rest - 1 };
-            row.set_v(if permitted { slots - 1 - slot } else { row[Cell::W] });
-            row[Cell::R] = if permitted { slot + SLOT_ROW as i128 } else { row[Cell::Y] };
-            context.next = if permitted { row[Cell::Target] as usize } else { rom::TRAP_TEXT };
+            row[Cell::W] = if slot >= slots {
+                slot - slots
+            } else {
+                rest - 1
+            };
+            row.set_v(if permitted {
+                slots - 1 - slot
+            } else {
+                row[Cell::W]
+            });
+            row[Cell::R] = if permitted {
+                slot + SLOT_ROW as i128
+            } else {
+                row[Cell::Y]
+            };
+            context.next = if permitted {
+                row[Cell::Target] as usize
+            } else {
+                rom::TRAP_TEXT
+            };
         }
         _ => {
             row[Cell::R] = row[Cell::Y];
@@ -184,9 +230,15 @@ fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -
                     .target(Assembler::slot_row(slot + 1)),
                 by_address,
             ]);
-            let minus_5 = MicroOp::new(Class::Add).modifiers(true, false, false).y(temp);
+            let minus_5 = MicroOp::new(Class::Add)
+                .modifiers(true, false, false)
+                .y(temp);
             let difference = assembler.continuation(vec![minus_5.imm(5), mov::go(rest)]);
-            MicroOp::new(Class::Mov).y(temp).x(register).mode(Mode::Go).target(difference)
+            MicroOp::new(Class::Mov)
+                .y(temp)
+                .x(register)
+                .mode(Mode::Go)
+                .target(difference)
         }
         Op::Exit => MicroOp::new(Class::Exit).mode(Mode::Class).x(Place::RETURN),
         _ => return None,

@@ -21,8 +21,12 @@ use crate::microcode::{Assembler, MicroOp, Mode, Place, rom};
 use crate::ops::{Context, Family, mov};
 
 pub(super) const FAMILY: Family = Family {
-    name: "div",
-    classes: &[Class::Div, Class::DivSigned, Class::Limbs, Class::DivSignedEnd],
+    classes: &[
+        Class::Div,
+        Class::DivSigned,
+        Class::Limbs,
+        Class::DivSignedEnd,
+    ],
     configure,
     assign,
     expand,
@@ -35,7 +39,11 @@ fn configure(builder: &mut Builder) {
     let (a, b) = (builder.cell(Cell::Y), builder.cell(Cell::B));
     let (quotient, remainder) = (builder.u(0), builder.v(0));
     let by_zero = builder.cell(Cell::C);
-    builder.require_equal("a = u·b + v", a, quotient.clone() * b.clone() + remainder.clone());
+    builder.require_equal(
+        "a = u·b + v",
+        a,
+        quotient.clone() * b.clone() + remainder.clone(),
+    );
     builder.require_zero("c only if b = 0", by_zero.clone() * b.clone());
     builder.require_zero("u = 0 if b = 0", by_zero.clone() * quotient.clone());
     builder.require_equal(
@@ -48,7 +56,11 @@ fn configure(builder: &mut Builder) {
         builder.cell(Cell::R),
         quotient.clone() + builder.cell(Cell::M1) * (remainder - quotient),
     );
-    builder.require_equal("the limbs follow", upc_next(builder), constant(rom::LIMBS as u128));
+    builder.require_equal(
+        "the limbs follow",
+        upc_next(builder),
+        constant(rom::LIMBS as u128),
+    );
 
     builder.class("div signed", Class::DivSigned);
     let (a, b) = (builder.cell(Cell::Y), builder.cell(Cell::B));
@@ -148,7 +160,11 @@ fn assign(class: Class, context: &mut Context<'_>) {
             row.set_u(quotient);
             row.set_v(remainder);
             context.after[0].set_u(b - 1 - remainder + (row[Cell::C] << 64));
-            row[Cell::R] = if row[Cell::M1] == 1 { remainder } else { quotient };
+            row[Cell::R] = if row[Cell::M1] == 1 {
+                remainder
+            } else {
+                quotient
+            };
             context.next = rom::LIMBS;
         }
         Class::DivSigned => {
@@ -162,8 +178,11 @@ fn assign(class: Class, context: &mut Context<'_>) {
             let (dividend, divisor) = (magnitude(a, sign_a), magnitude(b, sign_b));
             row[Cell::W] = divisor;
             let by_zero = i128::from(divisor == 0);
-            let (quotient, remainder) =
-                if divisor == 0 { (0, dividend) } else { (dividend / divisor, dividend % divisor) };
+            let (quotient, remainder) = if divisor == 0 {
+                (0, dividend)
+            } else {
+                (dividend / divisor, dividend % divisor)
+            };
             let [low, high] = &mut *context.after;
             low.set_u(quotient);
             low.set_v(remainder);
@@ -185,7 +204,11 @@ fn assign(class: Class, context: &mut Context<'_>) {
         Class::Limbs => {
             row[Cell::R] = row[Cell::Y];
             let before = &context.before[0];
-            let next = if before[Cell::T] == 1 { before[Cell::Target] } else { before[Cell::Upc] + 1 };
+            let next = if before[Cell::T] == 1 {
+                before[Cell::Target]
+            } else {
+                before[Cell::Upc] + 1
+            };
             context.next = next as usize;
         }
         _ => {
@@ -196,7 +219,9 @@ fn assign(class: Class, context: &mut Context<'_>) {
 }
 
 fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> Option<MicroOp> {
-    let Op::Alu(width, op, source) = instruction.op else { return None };
+    let Op::Alu(width, op, source) = instruction.op else {
+        return None;
+    };
     let (class, is_remainder) = match op {
         AluOp::Div => (Class::Div, false),
         AluOp::Mod => (Class::Div, true),
@@ -204,7 +229,9 @@ fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -
         AluOp::Smod => (Class::DivSigned, true),
         _ => return None,
     };
-    let division = MicroOp::new(class).mode(Mode::Class).modifiers(is_remainder, false, false);
+    let division = MicroOp::new(class)
+        .mode(Mode::Class)
+        .modifiers(is_remainder, false, false);
     let dst = Place::register(instruction.dst);
     let src = Place::register(instruction.src);
     if width == Width::W64 {

@@ -12,7 +12,6 @@ use crate::shape::SLOT_ROW;
 use crate::tables::FixedColumn;
 
 pub(super) const FAMILY: Family = Family {
-    name: "end",
     classes: &[Class::End],
     configure,
     assign,
@@ -28,8 +27,14 @@ fn configure(builder: &mut Builder) {
         builder.cell(Cell::W),
         builder.cell(Cell::M1) * (builder.cell(Cell::Pc) - slot_row.clone()),
     );
-    builder.require_equal("the state behind the end is slot 0", builder.at(Cell::Upc, 1), slot_row);
-    let active_next = GROUPS.iter().fold(constant(0), |sum, group| sum + builder.at(*group, 1));
+    builder.require_equal(
+        "the state behind the end is slot 0",
+        builder.at(Cell::Upc, 1),
+        slot_row,
+    );
+    let active_next = GROUPS
+        .iter()
+        .fold(constant(0), |sum, group| sum + builder.at(*group, 1));
     builder.require_zero(
         "padding follows",
         active_next * (constant(1) - builder.fixed(FixedColumn::Last)),

@@ -36,7 +36,6 @@ use crate::tables::kind;
 use bpf_tracer::Permission;
 
 pub(super) const FAMILY: Family = Family {
-    name: "memory",
     classes: &[
         Class::Load,
         Class::Store,
@@ -110,9 +109,8 @@ fn first_rows(builder: &mut Builder) {
 
     for (name, class) in [("load", Class::Load), ("store", Class::Store)] {
         builder.class(name, class);
-        let words = constant(rom::WORDS as u128)
-            + writable.clone() * constant(2)
-            + builder.cell(Cell::C);
+        let words =
+            constant(rom::WORDS as u128) + writable.clone() * constant(2) + builder.cell(Cell::C);
         let fault = constant(rom::FAULT as u128);
         builder.require_equal(
             "the words follow if permitted, otherwise the fault",
@@ -131,7 +129,11 @@ fn first_rows(builder: &mut Builder) {
 
     builder.class("store", Class::Store);
     builder.require_no_write();
-    builder.require_equal("a store writes to writable memory", writable.clone(), constant(1));
+    builder.require_equal(
+        "a store writes to writable memory",
+        writable.clone(),
+        constant(1),
+    );
     let byte = builder.cell(Cell::P0);
     builder.require_equal(
         "the source has limbs",
@@ -197,12 +199,21 @@ fn word_rows(builder: &mut Builder) {
     // What the three word classes share.
     builder.global("memory words of an access");
     let in_group = builder.cell(Cell::G1);
-    let (p0, p1, p2) = (builder.cell(Cell::P0), builder.cell(Cell::P1), builder.cell(Cell::P2));
+    let (p0, p1, p2) = (
+        builder.cell(Cell::P0),
+        builder.cell(Cell::P1),
+        builder.cell(Cell::P2),
+    );
     builder.send(
         Bus::Table,
         "the place in the page",
         in_group.clone(),
-        vec![constant(kind::OFFSET.into()), p0.clone(), p1.clone(), p2.clone()],
+        vec![
+            constant(kind::OFFSET.into()),
+            p0.clone(),
+            p1.clone(),
+            p2.clone(),
+        ],
     );
     builder.require_zero(
         "b is the power of the byte offset",
@@ -230,7 +241,12 @@ fn word_rows(builder: &mut Builder) {
         Bus::Program,
         "a read-only word is in the program table",
         in_group * read_only,
-        vec![builder.cell(Cell::AddrY), constant(CODE_RODATA as u128), word, builder.cell(Cell::Y)],
+        vec![
+            builder.cell(Cell::AddrY),
+            constant(CODE_RODATA as u128),
+            word,
+            builder.cell(Cell::Y),
+        ],
     );
 
     builder.class("word", Class::Word);
@@ -296,8 +312,7 @@ fn crossing_rows(builder: &mut Builder) {
     let old = builder.cell(Cell::W);
     // 2^(64 − 8·size), for sizes 2, 4 and 8.
     let [_, m2, m3] = access.modifiers.clone();
-    let scale =
-        two_pow(48) + m2 * (two_pow(32) - two_pow(48)) + m3 * (constant(1) - two_pow(32));
+    let scale = two_pow(48) + m2 * (two_pow(32) - two_pow(48)) + m3 * (constant(1) - two_pow(32));
     builder.require_equal(
         "w is the old value",
         scale * (old.clone() - builder.u(-1)),
@@ -311,9 +326,8 @@ fn crossing_rows(builder: &mut Builder) {
         "a load changes nothing",
         access.is_load.clone() * (builder.cell(Cell::R) - builder.cell(Cell::Y)),
     );
-    let change = |builder: &Builder, rotation| {
-        builder.at(Cell::R, rotation) - builder.at(Cell::Y, rotation)
-    };
+    let change =
+        |builder: &Builder, rotation| builder.at(Cell::R, rotation) - builder.at(Cell::Y, rotation);
     builder.require_equal(
         "both new words have the new value",
         change(builder, -1) + change(builder, 0) * two_pow(64),
@@ -329,8 +343,16 @@ fn crossing_rows(builder: &mut Builder) {
 
     builder.class("word range", Class::WordRange);
     builder.require_no_write();
-    builder.require_equal("the low word has limbs", builder.at(Cell::R, -2), builder.u(0));
-    builder.require_equal("the high word has limbs", builder.at(Cell::R, -1), builder.v(0));
+    builder.require_equal(
+        "the low word has limbs",
+        builder.at(Cell::R, -2),
+        builder.u(0),
+    );
+    builder.require_equal(
+        "the high word has limbs",
+        builder.at(Cell::R, -1),
+        builder.v(0),
+    );
     builder.require_equal(
         "the row after the access follows",
         builder.at(Cell::Upc, 1),
@@ -345,7 +367,11 @@ fn byte_offset(builder: &Builder) -> Expr {
 
 /// `1 / value` as a constant.
 fn inverse(value: u64) -> Expr {
-    Expr::Constant(halo2curves::bn256::Fr::from(value).invert().expect("not zero"))
+    Expr::Constant(
+        halo2curves::bn256::Fr::from(value)
+            .invert()
+            .expect("not zero"),
+    )
 }
 
 /// Address, size and kind of the access that begins in a row.
@@ -385,7 +411,11 @@ fn assign_first(context: &mut Context<'_>) {
     row[Cell::S] = row[Cell::B] >> 64;
     row[Cell::R] = row[Cell::Y];
     let (interval, start, end, permission) = context.environment.interval(address);
-    let needed = if is_store { Permission::ReadWrite } else { Permission::Read };
+    let needed = if is_store {
+        Permission::ReadWrite
+    } else {
+        Permission::Read
+    };
     let permitted = permission_code(permission) >= permission_code(needed)
         && u128::from(address) + u128::from(size) <= end;
     row[Cell::T] = permitted.into();
@@ -410,7 +440,9 @@ fn assign_first(context: &mut Context<'_>) {
     let above = end as i128 - i128::from(address) - i128::from(size);
     row.set_limbs(&LIMBS[..2], below);
     row.set_limbs(&LIMBS[2..4], above);
-    let old = context.environment.read(address, size, permission == Permission::Read);
+    let old = context
+        .environment
+        .read(address, size, permission == Permission::Read);
     if size == 1 {
         row[Cell::P1] = old.into();
     }
@@ -496,13 +528,17 @@ const fn size_modifiers(op: MicroOp, size: Size) -> MicroOp {
 
 /// `dst = zero-extended [base + offset]`.
 pub(super) fn load(dst: Place, base: Place, offset: i16, size: Size) -> MicroOp {
-    let op = MicroOp::new(Class::Load).mode(Mode::Class).registers(dst, base);
+    let op = MicroOp::new(Class::Load)
+        .mode(Mode::Class)
+        .registers(dst, base);
     size_modifiers(op, size).imm(i64::from(offset).cast_unsigned().into())
 }
 
 /// `[base + offset] = source`, low bytes.
 pub(super) fn store(base: Place, source: Place, offset: i16, size: Size) -> MicroOp {
-    let op = MicroOp::new(Class::Store).mode(Mode::Class).registers(source, base);
+    let op = MicroOp::new(Class::Store)
+        .mode(Mode::Class)
+        .registers(source, base);
     size_modifiers(op, size).imm(i64::from(offset).cast_unsigned().into())
 }
 

@@ -15,7 +15,6 @@ use crate::microcode::{Assembler, MicroOp, Mode, Place};
 use crate::ops::{Context, Family};
 
 pub(super) const FAMILY: Family = Family {
-    name: "mov",
     classes: &[Class::Mov, Class::Extend],
     configure,
     assign,
@@ -29,14 +28,22 @@ fn configure(builder: &mut Builder) {
     builder.class("extend", Class::Extend);
     let limb = |builder: &Builder, index: usize| builder.cell(LIMBS[index]);
     builder.require_equal("b has four limbs", builder.cell(Cell::B), builder.u(0));
-    builder.require_equal("the lowest limb has two bytes", limb(builder, 0), builder.byte_pair());
+    builder.require_equal(
+        "the lowest limb has two bytes",
+        limb(builder, 0),
+        builder.byte_pair(),
+    );
     let (is_32, is_16) = (builder.cell(Cell::M1), builder.cell(Cell::M2));
     let is_8 = constant(1) - is_32.clone() - is_16.clone();
     let select = |w32: Expr, w16: Expr, w8: Expr| {
         is_32.clone() * w32 + is_16.clone() * w16 + is_8.clone() * w8
     };
     let sign = builder.cell(Cell::S);
-    let top = select(limb(builder, 1), limb(builder, 0), builder.cell(Cell::P0) * two_pow(8));
+    let top = select(
+        limb(builder, 1),
+        limb(builder, 0),
+        builder.cell(Cell::P0) * two_pow(8),
+    );
     builder.require_equal(
         "s is the sign of the low part",
         limb(builder, 8),
@@ -47,7 +54,11 @@ fn configure(builder: &mut Builder) {
         builder.cell(Cell::C),
         sign * builder.cell(Cell::M3),
     );
-    let low = select(builder.limbs(0..2, 0), limb(builder, 0), builder.cell(Cell::P0));
+    let low = select(
+        builder.limbs(0..2, 0),
+        limb(builder, 0),
+        builder.cell(Cell::P0),
+    );
     let above = |bits| two_pow(64) - two_pow(bits);
     builder.require_equal(
         "r = low part and copies of its sign",
@@ -74,7 +85,11 @@ fn assign(class: Class, context: &mut Context<'_>) {
     let low = row[Cell::B] & ((1 << bits) - 1);
     row[Cell::S] = low >> (bits - 1);
     row[Cell::C] = row[Cell::S] * row[Cell::M3];
-    let top = if bits == 32 { low >> 16 } else { low << (16 - bits) };
+    let top = if bits == 32 {
+        low >> 16
+    } else {
+        low << (16 - bits)
+    };
     row[Cell::L8] = 2 * top - (row[Cell::S] << 16);
     row[Cell::R] = low + row[Cell::C] * ((1 << 64) - (1 << bits));
 }
@@ -117,11 +132,16 @@ fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -
         Op::MovSx(Width::W64, size) => extend(size, true).registers(dst, src),
         Op::MovSx(Width::W32, size) => {
             let rest = assembler.continuation(vec![truncate(dst).mode(Mode::Go).target(end)]);
-            extend(size, true).registers(dst, src).mode(Mode::Go).target(rest)
+            extend(size, true)
+                .registers(dst, src)
+                .mode(Mode::Go)
+                .target(rest)
         }
         Op::ZeroExtend(size) => extend(size, false).registers(dst, dst),
         Op::Jump => go(Assembler::slot_row(instruction.target)),
-        Op::HelperIdentity => MicroOp::new(Class::Mov).registers(Place::register(0), Place::register(1)),
+        Op::HelperIdentity => {
+            MicroOp::new(Class::Mov).registers(Place::register(0), Place::register(1))
+        }
         _ => return None,
     })
 }

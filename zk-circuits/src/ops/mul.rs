@@ -13,7 +13,6 @@ use crate::microcode::{Assembler, MicroOp, Place};
 use crate::ops::{Context, Family};
 
 pub(super) const FAMILY: Family = Family {
-    name: "mul",
     classes: &[Class::Mul, Class::Mul32],
     configure,
     assign,
@@ -24,7 +23,11 @@ fn configure(builder: &mut Builder) {
     builder.class("mul", Class::Mul);
     let product = builder.cell(Cell::Y) * builder.cell(Cell::B);
     let (u, v) = (builder.u(0), builder.v(0));
-    builder.require_equal("a·b = u + 2^64·v", product.clone(), u.clone() + v.clone() * two_pow(64));
+    builder.require_equal(
+        "a·b = u + 2^64·v",
+        product.clone(),
+        u.clone() + v.clone() * two_pow(64),
+    );
     let high = builder.cell(Cell::M1) * (v - u.clone());
     builder.require_equal("r is the chosen word", builder.cell(Cell::R), u + high);
 
@@ -51,7 +54,9 @@ fn assign(class: Class, context: &mut Context<'_>) {
 }
 
 fn expand(_: &mut Assembler<'_>, _: u32, instruction: &Instruction) -> Option<MicroOp> {
-    let Op::Alu(width, AluOp::Mul, source) = instruction.op else { return None };
+    let Op::Alu(width, AluOp::Mul, source) = instruction.op else {
+        return None;
+    };
     let op = MicroOp::new(match width {
         Width::W64 => Class::Mul,
         Width::W32 => Class::Mul32,

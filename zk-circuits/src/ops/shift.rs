@@ -20,7 +20,6 @@ use crate::ops::{Context, Family, mov};
 use crate::tables::kind;
 
 pub(super) const FAMILY: Family = Family {
-    name: "shift",
     classes: &[Class::ShiftAmount, Class::Shift32, Class::ShiftSigned],
     configure,
     assign,
@@ -36,12 +35,21 @@ fn configure(builder: &mut Builder) {
         builder.cell(Cell::X),
         builder.cell(Cell::P0) + width * builder.u(0),
     );
-    builder.require_equal("r = power − 1", builder.cell(Cell::R), power.clone() - constant(1));
+    builder.require_equal(
+        "r = power − 1",
+        builder.cell(Cell::R),
+        power.clone() - constant(1),
+    );
     builder.send(
         Bus::Table,
         "the power of the amount",
         builder.is(Class::ShiftAmount),
-        vec![builder.cell(Cell::Imm), builder.cell(Cell::P0), constant(0), power],
+        vec![
+            builder.cell(Cell::Imm),
+            builder.cell(Cell::P0),
+            constant(0),
+            power,
+        ],
     );
 
     builder.class("shift32", Class::Shift32);
@@ -64,7 +72,11 @@ fn configure(builder: &mut Builder) {
     builder.class("shift signed", Class::ShiftSigned);
     let sign = builder.cell(Cell::S) * two_pow(64);
     let a = builder.cell(Cell::Y);
-    builder.require_equal("s is the sign of a", a.clone() + two_pow(63), builder.u(0) + sign.clone());
+    builder.require_equal(
+        "s is the sign of a",
+        a.clone() + two_pow(63),
+        builder.u(0) + sign.clone(),
+    );
     let result = builder.u(1);
     builder.require_equal(
         "(a − 2^64·s)·B = (r − 2^64·s)·2^64 + v",
@@ -120,7 +132,9 @@ fn assign(class: Class, context: &mut Context<'_>) {
 }
 
 fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> Option<MicroOp> {
-    let Op::Alu(width, op, source) = instruction.op else { return None };
+    let Op::Alu(width, op, source) = instruction.op else {
+        return None;
+    };
     let is_32 = width == Width::W32;
     let (right_kind, left_kind) = if is_32 {
         (kind::RIGHT_32, kind::LEFT_32)
@@ -141,8 +155,16 @@ fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -
             1 << (64 - amount),
         ),
         AluOp::Arsh => {
-            let kind = if is_32 { kind::RIGHT_SIGNED_32 } else { kind::RIGHT_64 };
-            (MicroOp::new(Class::ShiftSigned).mode(Mode::Class), kind, 1 << (64 - amount))
+            let kind = if is_32 {
+                kind::RIGHT_SIGNED_32
+            } else {
+                kind::RIGHT_64
+            };
+            (
+                MicroOp::new(Class::ShiftSigned).mode(Mode::Class),
+                kind,
+                1 << (64 - amount),
+            )
         }
         _ => return None,
     };

@@ -1,0 +1,279 @@
+//! How a run is cut into chunks, and what memory holds at every boundary.
+
+use std::sync::Arc;
+
+use bpf_tracer::canonical::TrapKind;
+use bpf_tracer::{Input, Outcome, Program};
+use halo2curves::bn256::Fr;
+
+use crate::cell::Cell;
+use crate::instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};
+use crate::machine::{Machine, State};
+use crate::microcode::Microcode;
+use crate::pages::PageList;
+use crate::shape::{FRAME_WORDS, SLOT_ROW, Shape};
+use crate::witness::{ChunkWitness, RESERVED_ROWS, first_words};
+use crate::{Committed, WitnessError};
+
+/// Rows kept free at the end of a chunk: more than any instruction takes.
+const LONGEST_INSTRUCTION: usize = 32;
+
+/// A run: what is executed, and how it ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The program.
+    pub program: &'a Program,
+    /// Its input.
+    pub input: &'a Input,
+    /// Virtual pages of writable memory that it touches, in order.
+    pub pages: &'a [u64],
+    /// Most steps that it may take.
+    pub budget: u64,
+    /// How it ends.
+    pub outcome: Outcome,
+}
+
+/// The chunks of a run, and the memory at every boundary.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    shape: Shape,
+    microcode: Arc<Microcode>,
+    pages: Arc<PageList>,
+    input_size: u64,
+    budget: u64,
+    outcome: Outcome,
+    boundaries: Vec<State>,
+}
+
+impl Plan {
+    /// Cuts a trace into chunks of at most `chunk_size` steps, or of as many as fit.
+    ///
+    /// # Errors
+    /// If program or memory do not fit the shape, if the outcome is one that the circuit cannot prove,
+    /// or if the trace is not an execution of its program.
+    #[cfg(feature = "vm")]
+    pub fn new(
+        trace: &bpf_tracer::ExecutionTrace,
+        shape: Shape,
+        chunk_size: Option<usize>,
+    ) -> Result<Self, WitnessError> {
+        let pages = trace.touched_pages();
+        let run = Run {
+            program: trace.program(),
+            input: trace.input(),
+            pages: &pages,
+            budget: trace.step_limit(),
+            outcome: trace.outcome(),
+        };
+        Self::of_run(
+            &run,
+            trace.steps().iter().map(|step| step.pc),
+            shape,
+            chunk_size,
+        )
+    }
+
+    /// As [`Plan::new`], for a run that is known by the slots of its steps.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn of_run(
+        run: &Run<'_>,
+        steps: impl IntoIterator<Item = u32>,
+        shape: Shape,
+        chunk_size: Option<usize>,
+    ) -> Result<Self, WitnessError> {
+        if chunk_size == Some(0) {
+            return Err(WitnessError::ChunkSize);
+        }
+        let program = run.program;
+        let microcode = Microcode::assemble(program, shape)?;
+        let pages = PageList::new(run.pages, shape)?;
+        let words = first_words(program, run.input, &pages);
+        let input_size = run.input.region_len();
+        let mut machine = Machine::new(
+            &microcode,
+            &pages,
+            input_size,
+            State::initial(&microcode, words),
+        );
+        let mut boundaries = vec![machine.state.clone()];
+        let (mut chunk_steps, mut chunk_row) = (0, 0);
+        for (index, pc) in steps.into_iter().enumerate() {
+            let full = chunk_size == Some(chunk_steps)
+                || machine.rows() - chunk_row + LONGEST_INSTRUCTION > shape.step_rows();
+            if full && chunk_steps > 0 {
+                boundaries.push(machine.state.clone());
+                (chunk_steps, chunk_row) = (0, machine.rows());
+            }
+            let found = machine.state.upc as u64;
+            let expected = SLOT_ROW as u64 + u64::from(pc);
+            if found != expected {
+                let step = index as u64;
+                let slot = |row: u64| row.wrapping_sub(SLOT_ROW as u64);
+                let (expected, found) = (slot(expected), slot(found));
+                return Err(WitnessError::TraceMismatch {
+                    step,
+                    expected,
+                    found,
+                });
+            }
+            machine.step()?;
+            while machine.end.is_none() && !machine.at_instruction() {
+                machine.step()?;
+            }
+            chunk_steps += 1;
+        }
+        if machine.state.steps == 0 {
+            return Err(WitnessError::NoSteps);
+        }
+        let found = outcome_of(&machine);
+        if found != Some(run.outcome) {
+            return Err(WitnessError::OutcomeMismatch {
+                expected: format!("{:?}", run.outcome),
+                found: format!("{found:?}"),
+            });
+        }
+        boundaries.push(machine.state.clone());
+        Ok(Self {
+            shape,
+            microcode: Arc::new(microcode),
+            pages: Arc::new(pages),
+            input_size,
+            budget: run.budget,
+            outcome: run.outcome,
+            boundaries,
+        })
+    }
+
+    /// Number of chunks.
+    #[must_use]
+    pub fn chunk_count(&self) -> usize {
+        self.boundaries.len() - 1
+    }
+
+    /// The circuit's shape.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The pages that the run touches.
+    #[must_use]
+    pub fn pages(&self) -> &PageList {
+        &self.pages
+    }
+
+    /// The program as microcode.
+    #[must_use]
+    pub fn microcode(&self) -> &Microcode {
+        &self.microcode
+    }
+
+    /// Steps of a chunk.
+    #[must_use]
+    pub fn chunk_steps(&self, index: usize) -> u64 {
+        self.boundaries[index + 1].steps - self.boundaries[index].steps
+    }
+
+    /// The witness of one chunk. `reserved` holds, for each committed column, what its reserved rows hide.
+    ///
+    /// # Errors
+    /// If there is no such chunk.
+    pub fn witness(
+        &self,
+        index: usize,
+        reserved: &[[Fr; RESERVED_ROWS]; Committed::COUNT],
+    ) -> Result<ChunkWitness, WitnessError> {
+        let count = self.chunk_count();
+        if index >= count {
+            return Err(WitnessError::NoSuchChunk { index, count });
+        }
+        let (entry, exit) = (&self.boundaries[index], &self.boundaries[index + 1]);
+        let mut machine =
+            Machine::new(&self.microcode, &self.pages, self.input_size, entry.clone());
+        let mut rows = Vec::with_capacity(self.shape.step_rows());
+        while machine.end.is_none()
+            && (machine.state.steps < exit.steps || !machine.at_instruction())
+        {
+            rows.push(machine.step()?);
+        }
+        while rows.len() < self.shape.step_rows() {
+            rows.push(machine.padding());
+        }
+        debug_assert_eq!(machine.state, *exit);
+        // A run that reaches its limit is still running behind its last chunk.
+        let at_limit = matches!(
+            self.outcome,
+            Outcome::Trap {
+                kind: TrapKind::ExceededMaxInstructions,
+                ..
+            }
+        );
+        let running = index + 1 < count || at_limit;
+        let slot = |state: &State| (state.upc - SLOT_ROW) as u64;
+        let depth = |state: &State| state.frame as u64 / u64::from(FRAME_WORDS);
+        let mut instance = ChunkInstance {
+            version: VERSION,
+            running_in: true,
+            running_out: running,
+            pc_in: slot(entry),
+            pc_out: slot(exit),
+            depth_in: depth(entry),
+            depth_out: depth(exit),
+            steps_in: entry.steps,
+            steps_out: exit.steps,
+            budget: self.budget,
+            input_size: self.input_size,
+            status: STATUS_RUNNING,
+            index: index as u64,
+            ..ChunkInstance::default()
+        };
+        if !running {
+            match self.outcome {
+                Outcome::Halt { r0 } => {
+                    instance.status = STATUS_HALT;
+                    instance.r0 = r0;
+                }
+                Outcome::Trap { kind, pc } => {
+                    instance.status = STATUS_TRAP;
+                    instance.trap_kind = kind as u64;
+                    instance.trap_pc = pc.into();
+                }
+            }
+        }
+        Ok(ChunkWitness {
+            shape: self.shape,
+            microcode: Arc::clone(&self.microcode),
+            pages: Arc::clone(&self.pages),
+            instance,
+            rows,
+            end: machine.state.clone(),
+            entry: entry.words.clone(),
+            exit: exit.words.clone(),
+            last_times: machine.times,
+            reserved: *reserved,
+        })
+    }
+}
+
+/// The outcome that the end row publishes, or that the run stopped at an instruction, at its limit.
+fn outcome_of(machine: &Machine<'_>) -> Option<Outcome> {
+    let Some(end) = machine.end else {
+        let pc = (machine.state.upc - SLOT_ROW) as u32;
+        let kind = TrapKind::ExceededMaxInstructions;
+        return machine
+            .at_instruction()
+            .then_some(Outcome::Trap { kind, pc });
+    };
+    if end[Cell::M1] == 0 {
+        return Some(Outcome::Halt {
+            r0: end[Cell::X] as u64,
+        });
+    }
+    let kind = TrapKind::from_code(end[Cell::Imm] as u8)?;
+    Some(Outcome::Trap {
+        kind,
+        pc: end[Cell::W] as u32,
+    })
+}
