@@ -72,7 +72,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         budget: DEFAULT_STEP_LIMIT,
     };
     let proofs = ExecutionProof::from_bytes(&file)?.into_chunks();
-    let statement = verify_execution(&proofs, &claim, &config.verifying_key()?)?;
+    let key = config.verifying_key()?;
+    let statement = verify_execution(&proofs, &claim, &key)?;
     writeln!(out, "verified in {:.1?}", start.elapsed())?;
     writeln!(
         out,
