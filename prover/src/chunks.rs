@@ -28,11 +28,23 @@ use crate::rng::LinkedRng;
 pub enum Schedule {
     /// One after another, each on all threads: least memory.
     Sequential,
-    /// Side by side: fastest with many cores, and as much memory as there are threads.
+    /// As many side by side as there are threads: fastest with many cores.
     Parallel,
-    /// Side by side if there are several chunks and threads and memory for it.
+    /// As many side by side as there are threads and fit into free memory.
     #[default]
     Auto,
+}
+
+impl Schedule {
+    /// How many chunks are proved at once.
+    fn width(self, keys: &Keys) -> usize {
+        let threads = rayon::current_num_threads();
+        match self {
+            Self::Sequential => 1,
+            Self::Parallel => threads,
+            Self::Auto => memory::chunks_at_once(keys).map_or(threads, |fit| fit.clamp(1, threads)),
+        }
+    }
 }
 
 /// What has happened.
@@ -182,22 +194,18 @@ fn prove(
         tracing::info!(chunk, "proved");
         Ok(proved)
     };
-    let side_by_side = match schedule {
-        Schedule::Sequential => false,
-        Schedule::Parallel => true,
-        Schedule::Auto => {
-            let at_once = rayon::current_num_threads().min(chunks);
-            at_once > 1 && memory::chunks_at_once(&keys).is_none_or(|fit| fit >= at_once)
-        }
-    };
-    let proved: Vec<(ChunkProof, ChunkStatement)> = if side_by_side {
-        (0..chunks)
+    // Batches bound the number of proofs in progress: a thread that waits inside one proof would
+    // otherwise begin the next. The end of a batch is filled by the parallelism inside proofs.
+    let at_once = schedule.width(&keys);
+    let mut proved: Vec<(ChunkProof, ChunkStatement)> = Vec::with_capacity(chunks);
+    while proved.len() < chunks {
+        let batch = proved.len()..chunks.min(proved.len() + at_once);
+        let results = batch
             .into_par_iter()
             .map(one)
-            .collect::<Result<_, Error>>()?
-    } else {
-        (0..chunks).map(one).collect::<Result<_, Error>>()?
-    };
+            .collect::<Result<Vec<_>, Error>>()?;
+        proved.extend(results);
+    }
     let (proofs, statements): (Vec<_>, Vec<_>) = proved.into_iter().unzip();
     verify_chain(&statements, &claim_of(trace), &keys.verifying).map_err(Error::SelfCheck)?;
     Ok(proofs)

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use halo2_proofs::SerdeFormat;
-use halo2_proofs::plonk::{Circuit, ConstraintSystem, ProvingKey, keygen_pk2};
+use halo2_proofs::plonk::{ProvingKey, keygen_pk2};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
-use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use halo2curves::bn256::{Bn256, G1Affine};
 use verifier::{KeyId, SrsIdentity, VerifierParams, VerifyingKey};
 use zk_circuits::{ChunkCircuit, Shape};
 
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::fingerprint::fingerprint;
 use crate::srs::{self, Srs};
 
 /// Which structured reference string to use.
@@ -212,7 +213,9 @@ impl<'a> Store<'a> {
             SrsChoice::InsecureTest => srs::insecure_identity(),
             SrsChoice::File(path) => srs::file_identity(path)?,
         };
-        let fingerprint = fingerprint(shape, identity);
+        let fingerprint = fingerprint(shape, identity).map_err(|error| Error::Keygen {
+            reason: error.to_string(),
+        })?;
         let cache = Cache::new(&config.cache_dir);
         Ok(Self {
             cache,
@@ -304,17 +307,4 @@ impl<'a> Store<'a> {
 fn parse_verifying(bytes: &[u8]) -> Option<VerifyingKey> {
     let (id, key) = bytes.split_at_checked(32)?;
     VerifyingKey::from_bytes(key, KeyId(id.try_into().ok()?)).ok()
-}
-
-/// A name for the circuit of a shape under these parameters: its constraints, columns and version. The
-/// contents of fixed columns are covered by the version only.
-fn fingerprint(shape: Shape, srs: SrsIdentity) -> String {
-    let mut cs = ConstraintSystem::<Fr>::default();
-    let _ = ChunkCircuit::configure_with_params(&mut cs, shape);
-    let description = format!(
-        "zkbpf keys 1\n{}\n{shape:?}\n{srs}\n{:?}",
-        zk_circuits::VERSION,
-        cs.pinned()
-    );
-    blake3::hash(description.as_bytes()).to_hex().as_str()[..32].to_owned()
 }

@@ -20,6 +20,7 @@
 mod cache;
 mod chunks;
 mod error;
+mod fingerprint;
 mod keys;
 mod memory;
 mod rng;

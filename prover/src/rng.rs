@@ -60,3 +60,47 @@ impl RngCore for LinkedRng {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ff::Field;
+    use halo2curves::bn256::Fr;
+    use verifier::{Lane, PublicColumn};
+
+    use super::*;
+
+    fn streams() -> [ColumnStream; Committed::COUNT] {
+        Committed::ALL.map(|column| match column {
+            Committed::Code => ColumnStream::public(PublicColumn::Code),
+            column => ColumnStream::boundary(&[7; 32], column as u64, Lane::Private),
+        })
+    }
+
+    #[test]
+    fn columns_are_blinded_in_order_and_then_by_the_system() {
+        let mut rng = LinkedRng::new(streams(), 5);
+        for mut stream in streams() {
+            for _ in 0..5 {
+                assert_eq!(Fr::random(&mut rng), stream.scalar());
+            }
+        }
+        let again = {
+            let mut rng = LinkedRng::new(streams(), 5);
+            for _ in 0..Committed::COUNT * 5 * WORDS_PER_SCALAR {
+                rng.next_u64();
+            }
+            Fr::random(&mut rng)
+        };
+        assert_ne!(Fr::random(&mut rng), again);
+    }
+
+    #[test]
+    fn blinding_follows_the_reserved_rows() {
+        let mut columns = streams();
+        let _ = columns[0].reserved();
+        let mut rng = LinkedRng::new(columns, 1);
+        let mut whole = streams()[0].clone();
+        let _ = whole.reserved();
+        assert_eq!(Fr::random(&mut rng), whole.scalar());
+    }
+}

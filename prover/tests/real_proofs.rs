@@ -24,11 +24,16 @@ fn twenty_five_steps_are_three_chunks_in_parallel() {
     assert!(statement.srs.is_insecure());
 
     let one = verify_chunk(&proofs[1], &key).expect("verified");
-    assert_eq!((one.instance().steps_in, one.instance().steps_out), (10, 20));
+    assert_eq!(
+        (one.instance().steps_in, one.instance().steps_out),
+        (10, 20)
+    );
 
     // Through a file and back.
     let info = prover::run_info(&trace, config()).expect("keys");
-    let file = ExecutionProof::new(info, proofs).expect("one run").to_bytes();
+    let file = ExecutionProof::new(info, proofs)
+        .expect("one run")
+        .to_bytes();
     let read = ExecutionProof::from_bytes(&file).expect("its own bytes");
     assert_eq!(read.info().program_id, trace.program().id());
     verify_execution(read.chunks(), &claim_of(&trace), &key).expect("verified");
@@ -67,7 +72,12 @@ fn owned_and_borrowed_traces_and_thread_counts_are_alike() {
     verify_execution(&proofs, &claim_of(&trace), &key).expect("verified");
     let claim = claim_of(&trace);
     let proofs = prover::prove_execution_chunked(trace, config()).expect("proved");
-    assert_eq!(verify_execution(&proofs, &claim, &key).expect("verified").chunks, 1);
+    assert_eq!(
+        verify_execution(&proofs, &claim, &key)
+            .expect("verified")
+            .chunks,
+        1
+    );
 }
 
 #[test]
@@ -84,7 +94,11 @@ fn parts_of_a_claim_may_be_left_open() {
     let statement = verify_execution(&proofs, &claim, &key).expect("verified");
     assert_eq!(statement.outcome, trace.outcome());
     assert!(!statement.input_checked && !statement.output_checked && !statement.outcome_checked);
-    let claim = Claim { outcome: ExpectedOutcome::Halt, output: None, ..claim_of(&trace) };
+    let claim = Claim {
+        outcome: ExpectedOutcome::Halt,
+        output: None,
+        ..claim_of(&trace)
+    };
     verify_execution(&proofs, &claim, &key).expect("verified");
 }
 
@@ -93,13 +107,25 @@ fn a_trap_is_a_provable_outcome() {
     // Reads behind the input region.
     let program = common::program(1, 0);
     let short = bpf_tracer::Input::from_bytes([1, 2, 3]);
-    let trace = bpf_tracer::Tracer::new(&program).input(short).trace().expect("the input fits");
-    assert_eq!(trace.outcome(), Outcome::Trap { kind: TrapKind::AccessViolation, pc: 0 });
+    let trace = bpf_tracer::Tracer::new(&program)
+        .input(short)
+        .trace()
+        .expect("the input fits");
+    assert_eq!(
+        trace.outcome(),
+        Outcome::Trap {
+            kind: TrapKind::AccessViolation,
+            pc: 0
+        }
+    );
     let proofs = prover::prove_execution_chunked(&trace, config()).expect("proved");
     let key = config().verifying_key().expect("keys");
     let statement = verify_execution(&proofs, &claim_of(&trace), &key).expect("verified");
     assert_eq!((statement.outcome, statement.steps), (trace.outcome(), 1));
-    let halt = Claim { outcome: ExpectedOutcome::Halt, ..claim_of(&trace) };
+    let halt = Claim {
+        outcome: ExpectedOutcome::Halt,
+        ..claim_of(&trace)
+    };
     assert!(verify_execution(&proofs, &halt, &key).is_err());
     assert_eq!(input(1).region_len(), 16);
 }

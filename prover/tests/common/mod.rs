@@ -10,7 +10,9 @@ pub(crate) fn config() -> &'static KeygenConfig {
     static CONFIG: OnceLock<KeygenConfig> = OnceLock::new();
     CONFIG.get_or_init(|| {
         let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
-        KeygenConfig::new(10, cache, 8).with_chunk_size(10).with_insecure_test_srs()
+        KeygenConfig::new(10, cache, 8)
+            .with_chunk_size(10)
+            .with_insecure_test_srs()
     })
 }
 
@@ -45,7 +47,10 @@ pub(crate) fn input(first: u64) -> Input {
 pub(crate) fn trace(steps: usize, first: u64) -> ExecutionTrace {
     let count = (steps - 5) / 3;
     let program = program(count as i32, (steps - 5) % 3);
-    let trace = Tracer::new(&program).input(input(first)).step_limit(1000).trace();
+    let trace = Tracer::new(&program)
+        .input(input(first))
+        .step_limit(1000)
+        .trace();
     let trace = trace.expect("the input fits");
     assert_eq!(trace.instruction_count(), steps as u64);
     trace
