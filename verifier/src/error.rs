@@ -127,6 +127,14 @@ pub enum LinkError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
+    /// A run that stopped at its budget did so in the middle of an instruction.
+    #[error(
+        "the run stops at its budget in the middle of an instruction (row {pc} behind the first slot)"
+    )]
+    NotAnInstruction {
+        /// Row of the program table, counted from slot 0.
+        pc: u32,
+    },
     /// A statement of another verifying key was passed in.
     #[error("its statement is for another verifying key")]
     ForeignKey,

@@ -97,6 +97,7 @@ pub fn verify_chain(
     let at_first = |reason| VerifyError::Claim { chunk: 0, reason };
     let at_last = |reason| VerifyError::Claim { chunk: end, reason };
     check_scalars(&first.instance, claim).map_err(at_first)?;
+    check_limit(outcome, claim).map_err(at_last)?;
     if !claim.outcome.admits(outcome) {
         let reason = ClaimError::Outcome {
             found: format!("{outcome:?}"),
@@ -357,6 +358,24 @@ fn outcome_of(last: &ChunkInstance) -> Option<Outcome> {
         kind,
         pc: u32::try_from(last.trap_pc).ok()?,
     })
+}
+
+/// A run that reaches its budget stops between two instructions: at a slot of the program, or right
+/// behind the last one. All other rows of the program table lie in the middle of an instruction.
+fn check_limit(outcome: Outcome, claim: &Claim) -> Result<(), ClaimError> {
+    let Outcome::Trap {
+        kind: TrapKind::ExceededMaxInstructions,
+        pc,
+    } = outcome
+    else {
+        return Ok(());
+    };
+    let slots = claim.program.instructions().len();
+    if usize::try_from(pc).is_ok_and(|pc| pc <= slots) {
+        Ok(())
+    } else {
+        Err(ClaimError::NotAnInstruction { pc })
+    }
 }
 
 fn check_scalars(first: &ChunkInstance, claim: &Claim) -> Result<(), ClaimError> {

@@ -20,7 +20,7 @@ use crate::class::Class;
 use crate::shape::{FIRST_ROW, SLOT_ROW};
 use crate::tables::fixed_columns;
 use crate::witness::{ChunkWitness, Matrix};
-use crate::{Committed, Shape, instance::ChunkInstance};
+use crate::{Committed, Plan, Shape, instance::ChunkInstance};
 
 /// A constraint that a witness does not satisfy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,6 +212,12 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
             },
         })
         .collect()
+}
+
+/// Words of memory at a boundary of a plan; boundary `i` lies before chunk `i`.
+#[must_use]
+pub fn boundary_words(plan: &Plan, boundary: usize) -> &[u64] {
+    plan.words(boundary)
 }
 
 /// The step, slot and micro-operation of a row.

@@ -2,11 +2,18 @@
 
 use std::collections::HashMap;
 
-use bpf_tracer::canonical::layout::INPUT_BASE;
+use bpf_tracer::canonical::layout::{INPUT_BASE, MAX_REGION};
 
 use crate::ProgramError;
 use crate::shape::{FIRST_PAGE, PAGE_BYTES, PAGE_WORDS, Shape};
 use crate::tables::separator_page;
+
+/// First virtual page of what fills the public lane: behind every region, so that no permitted access
+/// reaches it. (A spare page inside a region would hold zeros in place of what is there.) The private
+/// lane's spare pages lie right below the separator, behind the region before the input.
+const SPARE_PAGES: u64 = (INPUT_BASE + (1 << 32)) / PAGE_BYTES;
+
+const _: () = assert!(MAX_REGION <= 1 << 31, "regions leave room for spare pages");
 
 /// The pages of writable memory that a run touches, and where they are in the chunk's memory.
 ///
@@ -29,7 +36,7 @@ impl PageList {
         let in_order = touched.windows(2).all(|pair| pair[0] < pair[1]);
         let in_range = touched
             .iter()
-            .all(|page| (1..1 << 32).contains(page) && *page != separator_page());
+            .all(|page| (1..SPARE_PAGES).contains(page) && *page != separator_page());
         if !in_order || !in_range {
             return Err(ProgramError::PageList);
         }
@@ -58,15 +65,13 @@ impl PageList {
         {
             return Err(ProgramError::PageList);
         }
-        let after_public = public
-            .last()
-            .map_or(INPUT_BASE / PAGE_BYTES, |page| page + 1);
+        let spare_public = (public_capacity - public.len()) as u64;
         let entries: Vec<u64> = private
             .iter()
             .copied()
             .chain(separator_page() - spare..separator_page())
             .chain(public.iter().copied())
-            .chain(after_public..after_public + (public_capacity - public.len()) as u64)
+            .chain(SPARE_PAGES..SPARE_PAGES + spare_public)
             .collect();
         let dense = entries
             .iter()
@@ -127,5 +132,65 @@ impl PageList {
             put(self.shape.page_row(dense), page);
         }
         rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page of the input that the list omits must not be mapped: its words would be zeros.
+    #[test]
+    fn only_touched_pages_of_a_region_are_mapped() {
+        let shape = Shape::new(10, 8).expect("supported");
+        let input = INPUT_BASE / PAGE_BYTES;
+        let data = (3 << 32) / PAGE_BYTES;
+        let pages = PageList::new(&[data, input + 1], shape).expect("in order");
+        for page in [data - 1, data + 1, input, input + 2, input + 3] {
+            assert_eq!(pages.word(page * PAGE_BYTES), None, "page {page:#x}");
+        }
+        assert!(pages.word(data * PAGE_BYTES).is_some());
+        let regions = [1 << 32, 2 << 32, 3 << 32, INPUT_BASE];
+        let spare = pages
+            .entries()
+            .filter(|(_, page)| !pages.pages().contains(page));
+        for (_, page) in spare {
+            let address = page * PAGE_BYTES;
+            for base in regions {
+                assert!(
+                    !(base..base + MAX_REGION).contains(&address),
+                    "{address:#x}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn malformed_lists_are_errors() {
+        let shape = Shape::new(10, 8).expect("supported");
+        let separator = separator_page();
+        for list in [
+            &[5, 5][..],
+            &[6, 5],
+            &[0],
+            &[separator],
+            &[SPARE_PAGES],
+            &[separator - 1],
+        ] {
+            assert_eq!(
+                PageList::new(list, shape),
+                Err(ProgramError::PageList),
+                "{list:x?}"
+            );
+        }
+        let many: Vec<u64> = (0..40).map(|i| INPUT_BASE / PAGE_BYTES + i).collect();
+        assert!(matches!(
+            PageList::new(&many, shape),
+            Err(ProgramError::TooManyPages {
+                lane: "public",
+                needed: 40,
+                ..
+            })
+        ));
     }
 }

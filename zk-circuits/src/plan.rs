@@ -170,6 +170,12 @@ impl Plan {
         &self.microcode
     }
 
+    /// Words of memory at a boundary.
+    #[cfg(feature = "dev")]
+    pub(crate) fn words(&self, boundary: usize) -> &[u64] {
+        &self.boundaries[boundary].words
+    }
+
     /// Steps of a chunk.
     #[must_use]
     pub fn chunk_steps(&self, index: usize) -> u64 {
