@@ -27,6 +27,7 @@ pub(crate) fn fingerprint(shape: Shape, srs: SrsIdentity) -> Result<String, Erro
         cs.pinned()
     );
     recorder.record(0, 0, text.len(), text.as_bytes());
+    recorder.record(0, 1, 0, &srs.digest);
     let circuit = ChunkCircuit::keygen(shape);
     let constants = cs.constants().clone();
     <ChunkCircuit as Circuit<Fr>>::FloorPlanner::synthesize(
