@@ -67,7 +67,7 @@ pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure>
         }
         Err(error) => return refuse(error.to_string()),
     };
-    if zkbpf::Shape::new(proof.info().k, zkbpf::Shape::MAX_K).is_err() {
+    if zkbpf::Shape::new(proof.info().k, program::LOOKUP_BITS).is_err() {
         return refuse(format!("no circuit has 2^{} rows", proof.info().k));
     }
 
