@@ -23,7 +23,10 @@ const SHA256: &[u8] = include_bytes!("../examples/programs/sha256.o");
 fn trace(length: usize) -> ExecutionTrace {
     let program = Program::load(SHA256, &LoadOptions::default()).expect("a valid object");
     let input = Input::from_bytes(vec![7; length]).with_region_size(32);
-    Tracer::new(&program).input(input).trace().expect("a small input")
+    Tracer::new(&program)
+        .input(input)
+        .trace()
+        .expect("a small input")
 }
 
 fn config(k: u32) -> KeygenConfig {
@@ -34,7 +37,9 @@ fn config(k: u32) -> KeygenConfig {
 fn tracing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("trace");
     group.throughput(Throughput::Elements(trace(10_000).instruction_count()));
-    group.bench_function("sha256", |bencher| bencher.iter(|| black_box(trace(10_000))));
+    group.bench_function("sha256", |bencher| {
+        bencher.iter(|| black_box(trace(10_000)))
+    });
     group.finish();
 }
 
@@ -46,14 +51,16 @@ fn witness(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("witness");
     group.throughput(Throughput::Elements(shape.rows() as u64));
     group.bench_function("k = 14", |bencher| {
-        bencher.iter(|| black_box(plan.witness(0, &reserved).expect("a chunk").columns()));
+        bencher.iter(|| black_box(plan.witness(0, &reserved).expect("a chunk")));
     });
     group.finish();
 }
 
 fn proofs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("prove");
-    group.sample_size(10).measurement_time(Duration::from_secs(10));
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(10));
     // One chunk, of every step that fits.
     for (k, length) in [(11, 0), (13, 0)] {
         let config = config(k);
