@@ -72,7 +72,8 @@ fn rows(row: &Row) -> usize {
     let run = |middle: &[Slot]| {
         let all = [&before[..], middle, &[exit, exit]].concat();
         let code: Vec<u8> = all.iter().flat_map(|slot| slot.encode()).collect();
-        let program = Program::from_bytecode(&code, &LoadOptions::default()).expect("a valid program");
+        let program =
+            Program::from_bytecode(&code, &LoadOptions::default()).expect("a valid program");
         let input = Input::from_bytes([1; 16]);
         let trace = Tracer::new(&program)
             .input(input)
