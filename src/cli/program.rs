@@ -12,7 +12,7 @@ use super::Failure;
 use super::args::{Common, InputArgs, LimitArgs, LoadArgs};
 
 /// Upper bound of the circuit's table operands; it takes what its size carries.
-const LOOKUP_BITS: u32 = 8;
+pub(super) const LOOKUP_BITS: u32 = 8;
 
 /// A file's contents.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
