@@ -38,7 +38,7 @@ fn tracing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("trace");
     group.throughput(Throughput::Elements(trace(10_000).instruction_count()));
     group.bench_function("sha256", |bencher| {
-        bencher.iter(|| black_box(trace(10_000)))
+        bencher.iter(|| black_box(trace(10_000)));
     });
     group.finish();
 }
