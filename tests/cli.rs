@@ -1,7 +1,6 @@
 //! Every verb of the command line, through the built binary.
 
 mod asm;
-mod keys;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,17 +51,10 @@ fn zkbpf<S: AsRef<str>>(arguments: &[S]) -> Done {
     }
 }
 
-/// The same, with the keys of all tests.
+/// The same, with keys that all tests share.
 fn with_keys(arguments: &[&str]) -> Done {
-    let directory = keys::directory();
-    let directory = directory.to_str().expect("UTF-8");
-    zkbpf(
-        &[
-            arguments,
-            &["--insecure-test-srs", "--cache-dir", directory],
-        ]
-        .concat(),
-    )
+    let keys = concat!(env!("CARGO_TARGET_TMPDIR"), "/keys");
+    zkbpf(&[arguments, &["--insecure-test-srs", "--cache-dir", keys]].concat())
 }
 
 fn text(path: &Path) -> &str {

@@ -188,9 +188,9 @@ pub(crate) struct Prove {
 /// Order in which chunks are proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// Parallel if there are several chunks and threads, and free memory for one chunk a thread.
+    /// As many chunks side by side as there are threads and fit into free memory.
     Auto,
-    /// Chunks side by side: fastest with many cores, most memory.
+    /// As many chunks side by side as there are threads: most memory.
     Parallel,
     /// One chunk after another, each on all threads: least memory.
     Sequential,
@@ -232,7 +232,7 @@ pub(crate) struct Verify {
     pub(crate) load: LoadArgs,
     #[command(flatten)]
     pub(crate) input: InputArgs,
-    /// Accept any input.
+    /// Accept the input that the proof file brings along, whatever it is.
     #[arg(long, conflicts_with_all = ["input", "input_hex", "input_size"])]
     pub(crate) any_input: bool,
     #[command(flatten)]
@@ -247,7 +247,7 @@ pub(crate) struct Verify {
     #[arg(long, group = "expected_outcome")]
     pub(crate) any_outcome: bool,
     /// The input region must hold these bytes afterwards; all of it.
-    #[arg(long, value_name = "FILE", conflicts_with = "any_input")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) expect_output: Option<PathBuf>,
 }
 

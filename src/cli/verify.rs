@@ -67,11 +67,10 @@ pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure>
         }
         Err(error) => return refuse(error.to_string()),
     };
-    if zkbpf::Shape::new(proof.info().k, program::LOOKUP_BITS).is_err() {
-        return refuse(format!("no circuit has 2^{} rows", proof.info().k));
-    }
-
     let config = program::config(common, proof.info().k)?;
+    if let Err(error) = config.shape() {
+        return refuse(error.to_string());
+    }
     let key = config
         .verifying_key()
         .map_err(|error| program::failure(common, &error))?;
