@@ -4,23 +4,32 @@
 //! reports an unbalanced bus by its tuples instead of by the accumulator's last row. [`Forgery`] changes a
 //! witness the way a dishonest prover would: cells at will, multiplicities recomputed to match.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use ff::{Field, PrimeField};
+use ff::PrimeField;
 use halo2_proofs::dev::{MockProver, VerifyFailure};
-use halo2_proofs::plonk::ConstraintSystem;
 use halo2curves::bn256::Fr;
 
 use crate::builder::field;
-use crate::bus::{Bus, Polynomial};
 use crate::cell::{Cell, Row};
-use crate::chunk_circuit::{ChunkCircuit, ChunkConfig};
+use crate::chunk_circuit::ChunkCircuit;
 use crate::class::Class;
 use crate::shape::{FIRST_ROW, SLOT_ROW};
-use crate::tables::fixed_columns;
-use crate::witness::{ChunkWitness, Matrix};
-use crate::{Committed, Plan, Shape, instance::ChunkInstance};
+use crate::witness::ChunkWitness;
+use crate::{Committed, Plan, instance::ChunkInstance};
+
+mod checker;
+mod cost;
+mod determinism;
+mod fault;
+mod poly;
+mod search;
+
+pub use checker::Checker;
+pub use cost::{Cost, constraint_system, cost};
+pub use determinism::{Ambiguity, Effort, Group, group_at, groups};
+pub use fault::{Fault, names, rerun};
+pub use search::Target;
 
 /// A constraint that a witness does not satisfy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +79,12 @@ impl Forgery {
         &mut self.witness.rows
     }
 
+    /// The witness with its changed rows.
+    #[must_use]
+    pub fn witness(&self) -> &ChunkWitness {
+        &self.witness
+    }
+
     /// The words at the chunk's entry.
     pub fn entry(&mut self) -> &mut [u64] {
         &mut self.witness.entry
@@ -80,14 +95,20 @@ impl Forgery {
         &mut self.witness.exit
     }
 
-    /// Replaces the public values.
+    /// Replaces the public values; the bus is computed from these, too.
     pub fn set_instance(&mut self, instance: &ChunkInstance) {
+        self.witness.instance = *instance;
         self.instance = instance.to_fields().to_vec();
     }
 
     /// Writes a committed column's value directly.
     pub fn set_committed(&mut self, column: Committed, row: usize, value: Fr) {
         self.columns()[column as usize][row] = value;
+    }
+
+    /// A committed column's value.
+    pub fn committed(&mut self, column: Committed, row: usize) -> Fr {
+        self.columns()[column as usize][row]
     }
 
     /// Writes a cell's value directly, any field element, after everything has been counted.
@@ -134,7 +155,7 @@ impl Forgery {
             .columns
             .clone()
             .unwrap_or_else(|| self.witness.columns());
-        Checker::new(self.witness.shape()).check(&self.witness, &columns, &self.instance)
+        Checker::shared(self.witness.shape()).check(&self.witness, &columns, &self.instance)
     }
 
     /// Every failure, by `MockProver`.
@@ -180,17 +201,14 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
                 location,
                 ..
             } => {
-                // "Constraint 3 ('name') in gate 5 ('family')"
+                // "Constraint 3 ('name') in gate 5 ('family')"; names may have apostrophes.
                 let text = constraint.to_string();
-                let quoted: Vec<&str> = text.split('\'').collect();
-                let name = quoted.get(1).copied().unwrap_or_default().to_owned();
-                let family = quoted
-                    .iter()
-                    .rev()
-                    .nth(1)
-                    .copied()
-                    .unwrap_or_default()
-                    .to_owned();
+                let (name, family) = text.split_once("') in gate ").unwrap_or((&text, ""));
+                let quoted = |part: &str| {
+                    let start = part.find("('").map_or(0, |at| at + 2);
+                    part[start..].trim_end_matches("')").to_owned()
+                };
+                let (name, family) = (quoted(name), quoted(family));
                 let row = location
                     .to_string()
                     .rsplit(|c: char| !c.is_ascii_digit())
@@ -212,6 +230,29 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
             },
         })
         .collect()
+}
+
+/// The fixed columns of a shape, in the order of their declaration.
+#[must_use]
+pub fn fixed_columns(shape: crate::Shape) -> Vec<Vec<Fr>> {
+    crate::tables::fixed_columns(shape)
+}
+
+/// The rows of a witness, padding included.
+#[must_use]
+pub fn rows(witness: &ChunkWitness) -> &[Row] {
+    &witness.rows
+}
+
+/// The class that a row executes; none for padding.
+#[must_use]
+pub fn class(row: &Row) -> Option<Class> {
+    Class::from_flags(|cell| row[cell] == 1)
+}
+
+/// The values of the flags on rows of a class.
+pub fn flags(class: Class) -> impl Iterator<Item = (Cell, bool)> {
+    class.flags()
 }
 
 /// Words of memory at a boundary of a plan; boundary `i` lies before chunk `i`.
@@ -238,120 +279,9 @@ pub fn describe(witness: &ChunkWitness, row: usize) -> String {
     )
 }
 
-/// A bus and the canonical bytes of a tuple's values.
-type Tuple = (Bus, Vec<[u8; 32]>);
-
-/// The constraints of a shape, ready to be evaluated.
-#[derive(Debug)]
-pub struct Checker {
-    shape: Shape,
-    fixed: Vec<Vec<Fr>>,
-    constraints: Vec<(&'static str, String, Polynomial)>,
-    interactions: Vec<(Bus, &'static str, String, Polynomial, Vec<Polynomial>)>,
-}
-
-impl Checker {
-    /// Compiles the constraints of a shape.
-    #[must_use]
-    pub fn new(shape: Shape) -> Self {
-        let mut cs = ConstraintSystem::default();
-        let config = ChunkConfig::configure(&mut cs, shape);
-        let none = |_| Fr::ZERO;
-        let constraints = config
-            .constraints
-            .iter()
-            .filter(|c| c.family != "bus")
-            .map(|c| (c.family, c.name.clone(), Polynomial::new(&c.poly, &none)))
-            .collect();
-        let interactions = config
-            .bus
-            .interactions
-            .iter()
-            .map(|i| {
-                let tuple = i.tuple.iter().map(|e| Polynomial::new(e, &none)).collect();
-                (
-                    i.bus,
-                    i.family,
-                    i.name.clone(),
-                    Polynomial::new(&i.multiplicity, &none),
-                    tuple,
-                )
-            })
-            .collect();
-        Self {
-            shape,
-            fixed: fixed_columns(shape),
-            constraints,
-            interactions,
-        }
-    }
-
-    /// Names of all constraints, by family.
-    pub fn constraints(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.constraints
-            .iter()
-            .map(|(family, name, _)| (*family, name.as_str()))
-    }
-
-    fn check(&self, witness: &ChunkWitness, columns: &[Vec<Fr>], instance: &[Fr]) -> Vec<Failure> {
-        let matrix = Matrix::new(columns, &self.fixed, instance, self.shape);
-        let mut failures = Vec::new();
-        // For each tuple of a bus: the sum of its multiplicities, and who used it first.
-        let mut balances: HashMap<Tuple, (Fr, usize, &str)> = HashMap::new();
-        for row in matrix.active_rows() {
-            for (family, name, poly) in &self.constraints {
-                if !bool::from(poly.evaluate(&matrix, row).is_zero()) {
-                    failures.push(Failure {
-                        family: (*family).into(),
-                        constraint: name.clone(),
-                        row: Some(row),
-                        context: describe(witness, row),
-                    });
-                }
-            }
-            for (bus, _, name, multiplicity, tuple) in &self.interactions {
-                let multiplicity = multiplicity.evaluate(&matrix, row);
-                if bool::from(multiplicity.is_zero()) {
-                    continue;
-                }
-                let values = tuple
-                    .iter()
-                    .map(|e| e.evaluate(&matrix, row).to_repr())
-                    .collect();
-                let entry = balances
-                    .entry((*bus, values))
-                    .or_insert((Fr::ZERO, row, name));
-                entry.0 += multiplicity;
-            }
-        }
-        let mut unbalanced: Vec<_> = balances
-            .into_iter()
-            .filter(|(_, (sum, ..))| !bool::from(sum.is_zero()))
-            .collect();
-        unbalanced.sort_by_key(|((bus, _), (_, row, _))| (*bus, *row));
-        failures.extend(
-            unbalanced
-                .into_iter()
-                .map(|((bus, tuple), (sum, row, name))| Failure {
-                    family: "bus".into(),
-                    constraint: format!("{bus:?}"),
-                    row: Some(row),
-                    context: format!(
-                        "'{name}' ({}) is off by {} {}",
-                        tuple.iter().map(show).collect::<Vec<_>>().join(", "),
-                        show(&sum.to_repr()),
-                        describe(witness, row)
-                    ),
-                }),
-        );
-        failures
-    }
-}
-
 /// A field element as a signed number where it is small.
-fn show(bytes: &[u8; 32]) -> String {
-    let value = Option::<Fr>::from(Fr::from_repr(*bytes)).unwrap_or_default();
-    for (sign, value) in [("", value), ("-", -value)] {
+fn show(value: &Fr) -> String {
+    for (sign, value) in [("", *value), ("-", -value)] {
         let bytes = value.to_repr();
         if bytes[16..].iter().all(|b| *b == 0) {
             let mut low = [0; 16];
