@@ -50,7 +50,11 @@ pub(crate) fn execute(verb: Cache, common: &Common) -> Result<Ending, Failure> {
             json.bytes
         ),
         Cache::List => {
-            let entries = json.entries.iter();
+            // Locks are ours, but hold nothing.
+            let entries = json
+                .entries
+                .iter()
+                .filter(|entry| !entry.name.ends_with(".lock"));
             let mut lines: Vec<_> = entries
                 .map(|entry| format!("{:>12}  {}", entry.bytes, entry.name))
                 .collect();

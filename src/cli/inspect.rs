@@ -82,7 +82,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
     let mut text = format!(
         "NOT VERIFIED: this is what the file says; `zkbpf verify` checks it.\n\
          outcome     {}\nsteps       {} of at most {}\ninput       {} bytes\nisa         {}\n\
-         circuit     k = {}, {} chunks, {} bytes in all\nsrs         {}\nkey         {}\n\
+         circuit     k = {}, {}, {} bytes in all\nsrs         {}\nkey         {}\n\
          program id  {}",
         output::outcome(info.outcome),
         json.steps,
@@ -90,7 +90,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
         json.input_size,
         json.isa,
         json.k,
-        json.chunks.len(),
+        output::chunks(json.chunks.len()),
         json.proof_bytes,
         json.srs,
         json.key,

@@ -59,6 +59,14 @@ pub(crate) fn outcome(outcome: Outcome) -> String {
     }
 }
 
+/// A number of chunks, in words.
+pub(crate) fn chunks(count: usize) -> String {
+    match count {
+        1 => "1 chunk".to_owned(),
+        _ => format!("{count} chunks"),
+    }
+}
+
 /// Prints a result: the object if JSON is wanted, else the text.
 pub(crate) fn result(common: &Common, json: &impl Serialize, text: &str) -> Result<(), Failure> {
     let text = if common.json {

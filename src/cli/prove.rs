@@ -96,12 +96,12 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
             .unwrap_or_default(),
     };
     let text = format!(
-        "outcome     {}\nsteps       {} in {} chunks (k = {})\nproof       {}, {} bytes\n\
+        "outcome     {}\nsteps       {} in {} (k = {})\nproof       {}, {} bytes\n\
          took        {prove_seconds:.1} s, and {keygen_seconds:.1} s for keys\nsrs         {}\n\
          program id  {}",
         output::outcome(info.outcome),
         json.steps,
-        json.chunks,
+        output::chunks(json.chunks),
         json.k,
         args.output.display(),
         json.proof_bytes,

@@ -177,11 +177,11 @@ fn accept(
         verify_ms,
     };
     let mut text = format!(
-        "VALID\noutcome     {}\nsteps       {} in {} chunks\nsrs         {}\n\
+        "VALID\noutcome     {}\nsteps       {} in {}\nsrs         {}\n\
          program id  {}\ntook        {verify_ms:.0} ms",
         output::outcome(statement.outcome),
         statement.steps,
-        statement.chunks,
+        output::chunks(statement.chunks),
         json.srs,
         json.program_id
     );
