@@ -22,13 +22,15 @@ mod checker;
 mod cost;
 mod determinism;
 mod fault;
+mod group;
 mod poly;
 mod search;
 
 pub use checker::Checker;
 pub use cost::{Cost, constraint_system, cost};
-pub use determinism::{Ambiguity, Effort, Group, group_at, groups};
+pub use determinism::{Ambiguity, Effort};
 pub use fault::{Fault, names, rerun};
+pub use group::{Group, group_at, groups};
 pub use search::Target;
 
 /// A constraint that a witness does not satisfy.
@@ -290,6 +292,17 @@ fn show(value: &Fr) -> String {
         }
     }
     format!("{value:?}")
+}
+
+/// The word that a field element is, if it is one.
+fn small_word(value: Fr) -> Option<u64> {
+    let bytes = value.to_repr();
+    let mut low = [0; 8];
+    low.copy_from_slice(&bytes[..8]);
+    bytes[8..]
+        .iter()
+        .all(|b| *b == 0)
+        .then_some(u64::from_le_bytes(low))
 }
 
 /// A small signed integer as a field element.

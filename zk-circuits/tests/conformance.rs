@@ -48,7 +48,10 @@ fn every_conformance_case_satisfies_the_circuit() {
             // Our own evaluation says what is wrong, halo2's does not miss anything.
             let failures = [dev::check(&witness), dev::mock(&witness)].concat();
             let first = failures.first()?;
-            Some(format!("{name}: {} failures, first: {first}", failures.len()))
+            Some(format!(
+                "{name}: {} failures, first: {first}",
+                failures.len()
+            ))
         })
         .collect();
     assert!(

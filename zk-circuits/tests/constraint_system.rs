@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use halo2_proofs::plonk::{Expression, keygen_vk};
-use halo2_proofs::poly::commitment::ParamsProver;
+
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fr};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -77,7 +77,10 @@ fn challenges_come_after_everything_they_compress() {
         assert!(cs.lookups().is_empty(), "no other argument");
         assert!(cs.permutation().get_columns().is_empty());
         assert_eq!(cs.num_challenges(), 2);
-        assert!(cs.challenge_phase().iter().all(|phase| *phase == 0), "usable after phase 1");
+        assert!(
+            cs.challenge_phase().iter().all(|phase| *phase == 0),
+            "usable after phase 1"
+        );
         for gate in cs.gates() {
             for expression in gate.polynomials() {
                 let second = advice(expression).iter().any(|(_, _, phase)| *phase != 0);
@@ -104,12 +107,27 @@ fn rotations_are_small_and_distinct() {
         let cs = dev::constraint_system(shape);
         let rows = shape.rows() as i32;
         let mut seen = BTreeSet::new();
-        let advice = cs.advice_queries().iter().map(|(c, r)| ("advice", c.index(), r.0));
-        let fixed = cs.fixed_queries().iter().map(|(c, r)| ("fixed", c.index(), r.0));
-        let instance = cs.instance_queries().iter().map(|(c, r)| ("instance", c.index(), r.0));
+        let advice = cs
+            .advice_queries()
+            .iter()
+            .map(|(c, r)| ("advice", c.index(), r.0));
+        let fixed = cs
+            .fixed_queries()
+            .iter()
+            .map(|(c, r)| ("fixed", c.index(), r.0));
+        let instance = cs
+            .instance_queries()
+            .iter()
+            .map(|(c, r)| ("instance", c.index(), r.0));
         for (kind, column, rotation) in advice.chain(fixed).chain(instance) {
-            assert!((-8..=8).contains(&rotation), "{kind} column {column} at {rotation}");
-            assert!(seen.insert((kind, column, rotation.rem_euclid(rows))), "queried twice");
+            assert!(
+                (-8..=8).contains(&rotation),
+                "{kind} column {column} at {rotation}"
+            );
+            assert!(
+                seen.insert((kind, column, rotation.rem_euclid(rows))),
+                "queried twice"
+            );
         }
     }
 }
@@ -120,14 +138,16 @@ fn fixed_columns_mark_the_active_rows() {
     for shape in shapes() {
         let columns = dev::fixed_columns(shape);
         let marks = |column: usize| -> Vec<usize> {
-            (0..shape.rows()).filter(|row| columns[column][*row] == Fr::one()).collect()
+            (0..shape.rows())
+                .filter(|row| columns[column][*row] == Fr::one())
+                .collect()
         };
         let (end, first) = (shape.end_row(), shape::FIRST_ROW);
         assert_eq!(marks(5), (first..end).collect::<Vec<_>>(), "Active");
         assert_eq!(marks(6), [first], "First");
         assert_eq!(marks(7), [end - 1], "Last");
-        for column in 5..8 {
-            assert!(columns[column].iter().all(|v| *v == Fr::zero() || *v == Fr::one()));
+        for column in &columns[5..8] {
+            assert!(column.iter().all(|v| *v == Fr::zero() || *v == Fr::one()));
         }
         let row = |row: usize| Fr::from(row as u64);
         assert!((0..shape.rows()).all(|r| columns[0][r] == row(r)), "Row");
@@ -164,14 +184,28 @@ fn gates_are_idle_outside_the_active_rows() {
                     &|a, b| a * b,
                     &|a, s| a * s,
                 );
-                assert_eq!(result, Fr::zero(), "{}: {}", gate.name(), gate.constraint_name(index));
+                assert_eq!(
+                    result,
+                    Fr::zero(),
+                    "{}: {}",
+                    gate.name(),
+                    gate.constraint_name(index)
+                );
             }
         }
         let usable = shape.rows() - (cs.blinding_factors() + 1);
-        let furthest = cs.advice_queries().iter().map(|(_, r)| r.0).max().expect("queries");
+        let furthest = cs
+            .advice_queries()
+            .iter()
+            .map(|(_, r)| r.0)
+            .max()
+            .expect("queries");
         assert!(furthest > 0);
         let last_read = shape.end_row() - 1 + furthest as usize;
-        assert!(last_read < usable, "row {last_read} is read, rows from {usable} are blinded");
+        assert!(
+            last_read < usable,
+            "row {last_read} is read, rows from {usable} are blinded"
+        );
         assert!(shape.end_row() < usable);
     }
 }
@@ -189,12 +223,22 @@ fn degrees_names_and_phases() {
         let checker = Checker::shared(shape);
         let mut names = BTreeSet::new();
         for (family, name) in checker.constraints() {
-            assert!(names.insert((family, name)), "{family}: {name} is stated twice");
+            assert!(
+                names.insert((family, name)),
+                "{family}: {name} is stated twice"
+            );
         }
         // BND-1: the committed columns are the first advice columns, in the first phase.
         let phases = cs.advice_column_phase();
-        assert_eq!(Committed::ALL.map(|column| column as usize), [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert!(phases[..Committed::COUNT + Cell::COUNT].iter().all(|phase| *phase == 0));
+        assert_eq!(
+            Committed::ALL.map(|column| column as usize),
+            [0, 1, 2, 3, 4, 5, 6, 7]
+        );
+        assert!(
+            phases[..Committed::COUNT + Cell::COUNT]
+                .iter()
+                .all(|phase| *phase == 0)
+        );
         // Every advice column is read by some gate.
         let read: BTreeSet<usize> = cs.advice_queries().iter().map(|(c, _)| c.index()).collect();
         assert_eq!(read.len(), cs.num_advice_columns());
@@ -217,10 +261,18 @@ fn verifying_key_does_not_depend_on_the_trace() {
     ];
     for fixture in programs {
         let witness = fixture.witnesses(small, None).remove(0);
-        assert_eq!(pinned(&ChunkCircuit::new(witness), 10), empty, "{}", fixture.name);
+        assert_eq!(
+            pinned(&ChunkCircuit::new(witness), 10),
+            empty,
+            "{}",
+            fixture.name
+        );
     }
     let others = [11, 12].map(|k| {
-        pinned(&ChunkCircuit::keygen(Shape::new(k, 8).expect("supported")), k)
+        pinned(
+            &ChunkCircuit::keygen(Shape::new(k, 8).expect("supported")),
+            k,
+        )
     });
     assert!(others[0] != empty && others[1] != empty && others[0] != others[1]);
     // Narrow operands are narrow whatever is asked for, where wide tables do not fit.

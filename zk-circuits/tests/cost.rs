@@ -26,15 +26,19 @@ fn rows_per_operation() -> String {
         }
         for (upc, rows) in taken.into_values() {
             let slot = usize::try_from(upc).expect("a row") - zk_circuits::shape::SLOT_ROW;
-            let name = code.get(slot).map_or("past the end".to_owned(), |i| format!("{:?}", i.op));
+            let name = code
+                .get(slot)
+                .map_or("past the end".to_owned(), |i| format!("{:?}", i.op));
             let entry = counts.entry(name).or_insert((rows, rows));
             *entry = (entry.0.min(rows), entry.1.max(rows));
         }
     }
-    let lines = counts.into_iter().map(|(name, (fewest, most))| match fewest == most {
-        true => format!("  {name}: {fewest}\n"),
-        false => format!("  {name}: {fewest} to {most}\n"),
-    });
+    let lines = counts
+        .into_iter()
+        .map(|(name, (fewest, most))| match fewest == most {
+            true => format!("  {name}: {fewest}\n"),
+            false => format!("  {name}: {fewest} to {most}\n"),
+        });
     lines.collect()
 }
 

@@ -93,8 +93,10 @@ fn proofs_of_lies_do_not_verify() {
     let cases = forgeries::all();
     let mut proved = 0;
     for lie in LIES {
-        let Case { honest, forged, .. } =
-            cases.iter().find(|case| case.name == lie).unwrap_or_else(|| panic!("no case '{lie}'"));
+        let Case { honest, forged, .. } = cases
+            .iter()
+            .find(|case| case.name == lie)
+            .unwrap_or_else(|| panic!("no case '{lie}'"));
         if let Some(proof) = prove(forged) {
             proved += 1;
             assert!(!verifies(&proof, forged.instance()), "{lie}");
@@ -106,7 +108,11 @@ fn proofs_of_lies_do_not_verify() {
             assert!(verifies(&proof, honest.instance()), "{lie}: the honest run");
             assert!(!verifies(&proof, forged.instance()) || forged.instance() == honest.instance());
             let shape: Shape = fixtures::small();
-            assert_eq!(proof.len(), dev::cost(shape).proof_bytes, "the estimated size");
+            assert_eq!(
+                proof.len(),
+                dev::cost(shape).proof_bytes,
+                "the estimated size"
+            );
         }
     }
     assert!(proved >= 12, "only {proved} lies were proved at all");

@@ -13,9 +13,19 @@ fn every_lie_is_refused_by_its_constraint() {
     let wrong: Vec<String> = forgeries::all()
         .par_iter()
         .filter_map(|case| {
-            let Case { name, family, constraint, honest, forged } = case;
+            let Case {
+                name,
+                family,
+                constraint,
+                honest,
+                forged,
+            } = case;
             let baseline = dev::check(honest);
-            assert!(baseline.is_empty(), "{name}: the honest run: {}", baseline[0]);
+            assert!(
+                baseline.is_empty(),
+                "{name}: the honest run: {}",
+                baseline[0]
+            );
             let failures = forged.check();
             (!dev::names(&failures, family, constraint)).then(|| {
                 let found: Vec<String> = failures.iter().map(ToString::to_string).collect();
@@ -34,7 +44,11 @@ fn mock_prover_refuses_every_family() {
         .iter()
         .map(|case| {
             // Each bus counts as a family.
-            let bus = if case.family == "bus" { case.constraint } else { "" };
+            let bus = if case.family == "bus" {
+                case.constraint
+            } else {
+                ""
+            };
             ((case.family, bus), case)
         })
         .collect();
@@ -44,7 +58,11 @@ fn mock_prover_refuses_every_family() {
         // The bus shows only at the accumulator's end.
         let ended = "the accumulator ends at zero: every bus is balanced";
         let expected = if family == "bus" { ended } else { constraint };
-        assert!(dev::names(&failures, family, expected), "{}: {failures:?}", case.name);
+        assert!(
+            dev::names(&failures, family, expected),
+            "{}: {failures:?}",
+            case.name
+        );
     });
     assert!(families.len() >= 20, "{}", families.len());
 }

@@ -102,7 +102,9 @@ impl Checker {
 
     /// Bus, family and name of every interaction.
     pub fn interactions(&self) -> impl Iterator<Item = (Bus, &str, &str)> {
-        self.interactions.iter().map(|i| (i.bus, i.family, i.name.as_str()))
+        self.interactions
+            .iter()
+            .map(|i| (i.bus, i.family, i.name.as_str()))
     }
 
     /// Advice column (none for fixed and instance columns) and rotation of everything that tuples and
@@ -145,25 +147,36 @@ impl Checker {
                 for (value, poly) in tuple.iter_mut().zip(&interaction.tuple) {
                     *value = poly.evaluate(&matrix, row);
                 }
-                let entry = balances
-                    .entry((interaction.bus, tuple))
-                    .or_insert((Fr::ZERO, row, &interaction.name));
+                let entry = balances.entry((interaction.bus, tuple)).or_insert((
+                    Fr::ZERO,
+                    row,
+                    &interaction.name,
+                ));
                 entry.0 += multiplicity;
             }
         }
-        let mut unbalanced: Vec<_> =
-            balances.into_iter().filter(|(_, (sum, ..))| *sum != Fr::ZERO).collect();
+        let mut unbalanced: Vec<_> = balances
+            .into_iter()
+            .filter(|(_, (sum, ..))| *sum != Fr::ZERO)
+            .collect();
         unbalanced.sort_by_key(|((bus, tuple), (_, row, _))| (*bus, *row, *tuple));
-        failures.extend(unbalanced.into_iter().map(|((bus, tuple), (sum, row, name))| {
-            let values: Vec<_> = tuple[..bus.arity()].iter().map(show).collect();
-            let (values, sum) = (values.join(", "), show(&sum));
-            Failure {
-                family: "bus".into(),
-                constraint: format!("{bus:?}"),
-                row: Some(row),
-                context: format!("'{name}' ({values}) is off by {sum} {}", describe(witness, row)),
-            }
-        }));
+        failures.extend(
+            unbalanced
+                .into_iter()
+                .map(|((bus, tuple), (sum, row, name))| {
+                    let values: Vec<_> = tuple[..bus.arity()].iter().map(show).collect();
+                    let (values, sum) = (values.join(", "), show(&sum));
+                    Failure {
+                        family: "bus".into(),
+                        constraint: format!("{bus:?}"),
+                        row: Some(row),
+                        context: format!(
+                            "'{name}' ({values}) is off by {sum} {}",
+                            describe(witness, row)
+                        ),
+                    }
+                }),
+        );
         failures
     }
 

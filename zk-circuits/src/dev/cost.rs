@@ -44,7 +44,11 @@ pub fn cost(shape: Shape) -> Cost {
 
     let mut report = String::new();
     let mut line = |text: &str| writeln!(report, "{text}").expect("a string");
-    line(&format!("k = {}, operands of {} bits", shape.k(), shape.operand_bits()));
+    line(&format!(
+        "k = {}, operands of {} bits",
+        shape.k(),
+        shape.operand_bits()
+    ));
     line(&format!(
         "advice columns: {advice} ({} first phase, {} second phase)",
         in_phase(0),
@@ -62,13 +66,27 @@ pub fn cost(shape: Shape) -> Cost {
         cs.fixed_queries().len(),
         cs.instance_queries().len()
     ));
-    line(&format!("degree: {}, blinding factors: {}", cs.degree(), cs.blinding_factors()));
-    line(&format!("points of a verifier: {points}, proof bytes: {proof_bytes}"));
-    line(&format!("bus interactions: {}", config.bus.interactions.len()));
+    line(&format!(
+        "degree: {}, blinding factors: {}",
+        cs.degree(),
+        cs.blinding_factors()
+    ));
+    line(&format!(
+        "points of a verifier: {points}, proof bytes: {proof_bytes}"
+    ));
+    line(&format!(
+        "bus interactions: {}",
+        config.bus.interactions.len()
+    ));
     for (group, members) in config.bus.groups.iter().enumerate() {
         for index in members {
             let interaction = &config.bus.interactions[*index];
-            let tuple = interaction.tuple.iter().map(|e| e.degree()).max().unwrap_or(0);
+            let tuple = interaction
+                .tuple
+                .iter()
+                .map(|e| e.degree())
+                .max()
+                .unwrap_or(0);
             line(&format!(
                 "  group {group}: {:?}, {}: {} (degrees {}, {tuple})",
                 interaction.bus,
@@ -81,7 +99,14 @@ pub fn cost(shape: Shape) -> Cost {
     line(&format!("constraints: {}", config.constraints.len()));
     for constraint in config.constraints.iter() {
         let degree = constraint.poly.degree();
-        line(&format!("  {}: {} (degree {degree})", constraint.family, constraint.name));
+        line(&format!(
+            "  {}: {} (degree {degree})",
+            constraint.family, constraint.name
+        ));
     }
-    Cost { report, points, proof_bytes }
+    Cost {
+        report,
+        points,
+        proof_bytes,
+    }
 }

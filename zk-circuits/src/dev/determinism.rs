@@ -4,111 +4,16 @@
 //! the state before are fixed; every other cell is the adversary's. Whatever it changes, it repairs the
 //! violated constraints one after another, by solving them for cells it has not touched yet. It knows
 //! that four limbs are a word: a limb that grows too large is spread over its word.
-
 use std::collections::HashSet;
 
 use ff::{Field, PrimeField};
 use halo2curves::bn256::Fr;
 
-use super::Checker;
-use super::poly::{Poly, Query};
+use super::group::{Group, Local, Lookup};
 use crate::builder::field;
 use crate::bus::Bus;
-use crate::cell::{Cell, FREE_BITS, LIMBS};
-use crate::class::Class;
-use crate::shape::{FIRST_ROW, INPUT_INTERVAL_ROWS};
-use crate::tables::{kind, lookup_table};
-use crate::witness::{ChunkWitness, Matrix};
-use crate::Committed;
-
-/// A cell of a row of a group; the row is counted from the group's first.
-pub(crate) type Place = (Cell, usize);
-
-/// A polynomial in the group's variables.
-#[derive(Clone, Debug)]
-struct Local(Vec<(Fr, Vec<usize>)>);
-
-impl Local {
-    fn evaluate(&self, values: &[Fr]) -> Fr {
-        let mut sum = Fr::ZERO;
-        for (coefficient, variables) in &self.0 {
-            let mut product = *coefficient;
-            for variable in variables {
-                product *= values[*variable];
-            }
-            sum += product;
-        }
-        sum
-    }
-
-    fn variables(&self) -> Vec<usize> {
-        let mut all: Vec<usize> = self.0.iter().flat_map(|(_, v)| v).copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
-    /// The values of a variable for which the polynomial is `target`.
-    fn roots(&self, values: &[Fr], variable: usize, target: Fr) -> Vec<Fr> {
-        let mut coefficients = [-target, Fr::ZERO, Fr::ZERO];
-        for (coefficient, variables) in &self.0 {
-            let mut product = *coefficient;
-            let mut degree = 0;
-            for other in variables {
-                if *other == variable {
-                    degree += 1;
-                } else {
-                    product *= values[*other];
-                }
-            }
-            match coefficients.get_mut(degree) {
-                Some(sum) => *sum += product,
-                None => return Vec::new(),
-            }
-        }
-        let [c, b, a] = coefficients;
-        if a == Fr::ZERO {
-            return Option::from(b.invert()).map(|inverse: Fr| -c * inverse).into_iter().collect();
-        }
-        let half: Fr = Option::from((a + a).invert()).unwrap_or_default();
-        let root: Option<Fr> = (b * b - Fr::from(4) * a * c).sqrt().into();
-        root.map(|root| [(root - b) * half, (-root - b) * half]).into_iter().flatten().collect()
-    }
-}
-
-/// A lookup of the group.
-#[derive(Clone, Debug)]
-struct Lookup {
-    bus: Bus,
-    name: String,
-    multiplicity: Local,
-    tuple: Vec<Local>,
-}
-
-/// A group of rows, ready for the search.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// The class of its first row.
-    pub class: Class,
-    /// The first row's index.
-    pub row: usize,
-    /// Number of rows.
-    pub len: usize,
-    variables: Vec<Place>,
-    honest: Vec<Fr>,
-    constraints: Vec<(&'static str, String, Local)>,
-    lookups: Vec<Lookup>,
-    /// Limbs 0 to 3 and 4 to 7 of each row.
-    words: Vec<[usize; 4]>,
-    bits: Vec<usize>,
-    outputs: Vec<usize>,
-    /// In how many constraints each variable occurs: what is changed least elsewhere is tried first.
-    weight: Vec<usize>,
-    tables: HashSet<[Fr; 4]>,
-    intervals: Vec<[Fr; 4]>,
-    /// Whether any solution is looked for, or only those with other outputs.
-    any: bool,
-}
+use crate::cell::Cell;
+use crate::tables::kind;
 
 /// How far a search went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -128,282 +33,7 @@ pub struct Ambiguity {
     pub changes: Vec<((Cell, usize), String, String)>,
 }
 
-/// Whether rows of this class belong to a row before.
-const fn continues(class: Class) -> bool {
-    matches!(
-        class,
-        Class::Word
-            | Class::WordLow
-            | Class::WordHigh
-            | Class::WordRange
-            | Class::BitwiseHigh
-            | Class::Limbs
-            | Class::DivSignedEnd
-            | Class::Fault
-    )
-}
-
-/// Cells that a row's witness chooses.
-const FREE: [Cell; 18] = [
-    Cell::R, Cell::T, Cell::C, Cell::D, Cell::S, Cell::W, Cell::L0, Cell::L1, Cell::L2, Cell::L3,
-    Cell::L4, Cell::L5, Cell::L6, Cell::L7, Cell::L8, Cell::P0, Cell::P1, Cell::P2,
-];
-
-const STATE: [Cell; 4] = [Cell::Upc, Cell::Pc, Cell::Frame, Cell::Steps];
-
-/// The groups of a witness.
-#[must_use]
-pub fn groups(witness: &ChunkWitness, wide: &Checker) -> Vec<Group> {
-    let rows = &witness.rows;
-    let class = |index: usize| {
-        rows.get(index).and_then(|row| Class::from_flags(|cell| row[cell] == 1))
-    };
-    let columns = witness.columns();
-    let tables = tables(witness);
-    let mut groups = Vec::new();
-    let mut start = 0;
-    while let Some(first) = class(start) {
-        let mut len = 1;
-        // The second row of a signed division is a move that no instruction begins.
-        while class(start + len).is_some_and(continues)
-            || (first == Class::DivSigned && len == 1)
-        {
-            len += 1;
-        }
-        groups.push(Group::new(witness, wide, &columns, &tables, first, start, len));
-        start += len;
-    }
-    groups
-}
-
-/// The group of `len` rows from the row of this index, whatever they are.
-///
-/// # Panics
-/// If the row executes nothing.
-#[must_use]
-pub fn group_at(witness: &ChunkWitness, wide: &Checker, index: usize, len: usize) -> Group {
-    let row = &witness.rows[index];
-    let class = Class::from_flags(|cell| row[cell] == 1).expect("an active row");
-    let columns = witness.columns();
-    Group::new(witness, wide, &columns, &tables(witness), class, index, len)
-}
-
-/// Rows of the lookup table that are no conjunctions, of the page list, and of the program table.
-fn tables(witness: &ChunkWitness) -> (HashSet<[Fr; 4]>, Vec<[Fr; 4]>) {
-    let mut set = HashSet::new();
-    let mut intervals = Vec::new();
-    for (kind, x, y, z) in lookup_table(witness.shape) {
-        if kind != kind::AND {
-            set.insert([kind.into(), x.into(), y.into(), z.into()].map(field));
-        }
-    }
-    for (dense, page) in witness.pages.entries() {
-        set.insert([kind::PAGE.into(), dense.into(), page.into(), 0].map(field));
-    }
-    for row in FIRST_ROW..witness.shape.end_row() {
-        let table = witness.microcode.table().get(row).copied().unwrap_or_default();
-        let size = i128::from(witness.instance.input_size);
-        let [region, gap] = INPUT_INTERVAL_ROWS.map(|at| if at == row { size } else { 0 });
-        let tuple = [row as i128, table.code, table.imm + gap, table.target + region].map(field);
-        set.insert(tuple);
-        if table.code >> 100 == 1 {
-            intervals.push(tuple);
-        }
-    }
-    (set, intervals)
-}
-
 impl Group {
-    fn new(
-        witness: &ChunkWitness,
-        checker: &Checker,
-        columns: &[Vec<Fr>],
-        (tables, intervals): &(HashSet<[Fr; 4]>, Vec<[Fr; 4]>),
-        class: Class,
-        start: usize,
-        len: usize,
-    ) -> Self {
-        let rows = &witness.rows[start..];
-        let mut variables: Vec<Place> = Vec::new();
-        for (index, row) in rows.iter().take(len).enumerate() {
-            variables.extend(FREE.map(|cell| (cell, index)));
-            if row[Cell::G1] == 1 {
-                variables.extend([(Cell::B, index), (Cell::AddrY, index)]);
-                if row[Cell::Alias] == 1 {
-                    variables.push((Cell::Y, index));
-                }
-            }
-            if index > 0 {
-                variables.push((Cell::Upc, index));
-            }
-        }
-        // A row that begins an instruction has its own slot, whatever was before it.
-        let begins = rows.get(len).is_none_or(|row| row[Cell::First] == 1);
-        let state = STATE.into_iter().filter(|cell| !(begins && *cell == Cell::Pc));
-        variables.extend(state.map(|cell| (cell, len)));
-        let column = |cell: Cell| Committed::COUNT + cell as usize;
-        let value = |cell: Cell, index: usize| columns[column(cell)][FIRST_ROW + start + index];
-        let honest: Vec<Fr> = variables.iter().map(|(cell, index)| value(*cell, *index)).collect();
-
-        let place = |cell, index| variables.iter().position(|v| *v == (cell, index));
-        let reduce = |poly: &Poly, index: usize| {
-            let query = |(column, rotation): Query| -> Result<usize, Fr> {
-                let active = Matrix::fixed_index(crate::tables::FixedColumn::Active as usize);
-                if column == active {
-                    return Err(Fr::ONE);
-                }
-                let Some(cell) = column.checked_sub(Committed::COUNT).and_then(|c| Cell::ALL.get(c))
-                else {
-                    return Err(Fr::ZERO);
-                };
-                let row = index as i32 + rotation;
-                let known = usize::try_from(row).ok().and_then(|row| place(*cell, row));
-                known.ok_or_else(|| {
-                    let row = (FIRST_ROW + start) as i32 + row;
-                    columns[column][row as usize]
-                })
-            };
-            let mut terms: Vec<(Fr, Vec<usize>)> = Vec::new();
-            for (mut coefficient, queries) in poly.terms() {
-                let mut rest = Vec::new();
-                for place in queries {
-                    match query(place) {
-                        Ok(variable) => rest.push(variable),
-                        Err(value) => coefficient *= value,
-                    }
-                }
-                rest.sort_unstable();
-                match terms.iter_mut().find(|(_, v)| *v == rest) {
-                    Some((sum, _)) => *sum += coefficient,
-                    None => terms.push((coefficient, rest)),
-                }
-            }
-            terms.retain(|(c, _)| *c != Fr::ZERO);
-            Local(terms)
-        };
-
-        let mut constraints = Vec::new();
-        let mut lookups = Vec::new();
-        for index in 0..len {
-            for constraint in &checker.constraints {
-                let local = reduce(&constraint.poly, index);
-                if !local.0.is_empty() {
-                    constraints.push((constraint.family, constraint.name.clone(), local));
-                }
-            }
-            for interaction in &checker.interactions {
-                let searched = matches!(interaction.bus, Bus::Program | Bus::Table | Bus::Range);
-                if !searched || interaction.name.ends_with("is read") {
-                    continue;
-                }
-                let multiplicity = reduce(&interaction.multiplicity, index);
-                if !multiplicity.0.is_empty() {
-                    lookups.push(Lookup {
-                        bus: interaction.bus,
-                        name: interaction.name.clone(),
-                        multiplicity,
-                        tuple: interaction.tuple.iter().map(|poly| reduce(poly, index)).collect(),
-                    });
-                }
-            }
-        }
-        let words = (0..len)
-            .filter(|index| rows[*index][Cell::G2] == 0)
-            .flat_map(|index| {
-                [0, 4].map(|first| {
-                    [0, 1, 2, 3].map(|i| place(LIMBS[first + i], index).expect("a variable"))
-                })
-            })
-            .collect();
-        let mut weight = vec![0; variables.len()];
-        for (_, _, local) in &constraints {
-            let together = local.variables();
-            for variable in together.iter().filter(|_| together.len() > 1) {
-                weight[*variable] += 1;
-            }
-        }
-        let bits = (0..variables.len())
-            .filter(|v| FREE_BITS.contains(&variables[*v].0) && weight[*v] > 0)
-            .collect();
-        // The bit `T` of these is not read by anything: it is free, and harmless.
-        let idle = |index: usize| {
-            matches!(
-                Class::from_flags(|cell| rows[index][cell] == 1),
-                Some(Class::Exit | Class::End | Class::DivSignedEnd | Class::WordRange)
-            )
-        };
-        let outputs = (0..variables.len())
-            .filter(|v| {
-                let (cell, index) = variables[*v];
-                let row = &rows[index];
-                index == len
-                    || match cell {
-                        Cell::T => !idle(index),
-                        // A read-only word is not written back.
-                        Cell::R => row[Cell::G1] * row[Cell::Alias] == 0,
-                        Cell::W => class == Class::End,
-                        Cell::Upc | Cell::AddrY | Cell::Y => true,
-                        _ => false,
-                    }
-            })
-            .collect();
-        Self {
-            class,
-            row: FIRST_ROW + start,
-            len,
-            variables,
-            honest,
-            constraints,
-            lookups,
-            words,
-            bits,
-            outputs,
-            weight,
-            tables: tables.clone(),
-            intervals: intervals.clone(),
-            any: false,
-        }
-    }
-
-    /// What tells groups of different kinds apart: class, modifiers, aliasing and the honest bits.
-    #[must_use]
-    pub fn kind(&self, witness: &ChunkWitness) -> String {
-        let rows = &witness.rows[self.row - FIRST_ROW..][..self.len];
-        let mut kind = format!("{:?}", self.class);
-        for row in rows {
-            let class = Class::from_flags(|cell| row[cell] == 1).map_or("", Class::name);
-            let bits = [Cell::M1, Cell::M2, Cell::M3, Cell::Alias, Cell::T, Cell::C, Cell::D, Cell::S]
-                .map(|cell| row[cell].to_string())
-                .concat();
-            kind += &format!(" {class} {bits}");
-        }
-        kind
-    }
-
-    /// Family and name of the constraints in play.
-    pub fn constraints(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.constraints.iter().map(|(family, name, _)| (*family, name.as_str()))
-    }
-
-    /// The lookups in play.
-    pub fn lookups(&self) -> impl Iterator<Item = &str> {
-        self.lookups.iter().map(|lookup| lookup.name.as_str())
-    }
-
-    /// The same group without a constraint.
-    #[must_use]
-    pub fn without(&self, family: &str, name: &str) -> Self {
-        let mut weaker = self.clone();
-        weaker.constraints.retain(|(f, n, _)| (*f, n.as_str()) != (family, name));
-        weaker
-    }
-
-    /// Whether the honest values satisfy everything.
-    #[must_use]
-    pub fn is_satisfied(&self) -> bool {
-        self.violation(&self.honest, &HashSet::new()).is_none()
-    }
-
     /// Searches for a second solution with other outputs; `thorough` combines all bits with all changes.
     #[must_use]
     pub fn search(&self, thorough: bool) -> (Option<Ambiguity>, Effort) {
@@ -413,7 +43,17 @@ impl Group {
             for change in [Fr::from(2), -Fr::ONE] {
                 let mut values = self.honest.clone();
                 values[*bit] = change;
-                if let Some(found) = self.attempt(values, [*bit].into(), 200, &mut effort) {
+                if let Some(found) = self.attempt(&values, &[*bit].into(), 200, &mut effort) {
+                    return (Some(found), effort);
+                }
+            }
+        }
+        for variable in 0..self.variables.len() {
+            let honest = self.honest[variable];
+            for change in [honest + Fr::ONE, flip(honest)] {
+                let mut values = self.honest.clone();
+                values[variable] = change;
+                if let Some(found) = self.attempt(&values, &[variable].into(), 60, &mut effort) {
                     return (Some(found), effort);
                 }
             }
@@ -430,8 +70,21 @@ impl Group {
             }
             let flipped = touched.len();
             touched.extend(&self.bits);
-            if let Some(found) = self.attempt(values.clone(), touched.clone(), 400, &mut effort) {
+            if let Some(found) = self.attempt(&values, &touched, 400, &mut effort) {
                 return (Some(found), effort);
+            }
+            for word in &self.words {
+                for limb in [0, 0xffff] {
+                    let mut values = values.clone();
+                    let mut touched = touched.clone();
+                    for variable in word {
+                        values[*variable] = Fr::from(limb);
+                        touched.insert(*variable);
+                    }
+                    if let Some(found) = self.attempt(&values, &touched, 60, &mut effort) {
+                        return (Some(found), effort);
+                    }
+                }
             }
             if flipped > if thorough { 2 } else { 0 } {
                 continue;
@@ -451,13 +104,17 @@ impl Group {
                     flip(honest),
                     Fr::from(0x5bd1_e995_u64 ^ variable as u64),
                 ];
-                let count = if thorough && flipped == 0 { changes.len() } else { 2 };
+                let count = if thorough && flipped == 0 {
+                    changes.len()
+                } else {
+                    2
+                };
                 for change in changes.into_iter().take(count).filter(|c| *c != honest) {
                     let mut values = values.clone();
                     values[variable] = change;
                     let mut touched = touched.clone();
                     touched.insert(variable);
-                    if let Some(found) = self.attempt(values, touched, 60, &mut effort) {
+                    if let Some(found) = self.attempt(&values, &touched, 60, &mut effort) {
                         return (Some(found), effort);
                     }
                 }
@@ -478,7 +135,12 @@ impl Group {
             let (cell, index) = self.variables[*v];
             index == 0 && pinned.contains(&cell)
         };
-        let bits: Vec<usize> = self.bits.iter().copied().filter(|b| !is_pinned(b)).collect();
+        let bits: Vec<usize> = self
+            .bits
+            .iter()
+            .copied()
+            .filter(|b| !is_pinned(b))
+            .collect();
         for combination in 0..1_usize << bits.len() {
             let mut values = self.honest.clone();
             for (index, bit) in bits.iter().enumerate() {
@@ -486,7 +148,7 @@ impl Group {
             }
             let mut touched: HashSet<usize> = self.bits.iter().copied().collect();
             touched.extend((0..values.len()).filter(is_pinned));
-            if let Some(found) = search.attempt(values, touched, 2000, &mut effort) {
+            if let Some(found) = search.attempt(&values, &touched, 2000, &mut effort) {
                 return (Some(found), effort);
             }
         }
@@ -495,36 +157,45 @@ impl Group {
 
     fn attempt(
         &self,
-        values: Vec<Fr>,
-        touched: HashSet<usize>,
-        mut budget: usize,
+        values: &[Fr],
+        touched: &HashSet<usize>,
+        budget: usize,
         effort: &mut Effort,
     ) -> Option<Ambiguity> {
         effort.starts += 1;
-        self.repair(values, touched, &mut budget, effort)
+        // Short chains first, so that a long one that leads nowhere does not hide them.
+        [3, 9].into_iter().find_map(|depth| {
+            let mut budget = budget;
+            self.repair(values, touched, depth, &mut budget, effort)
+        })
     }
 
     /// Repairs the violated constraint that leaves the fewest choices, in every way, and goes on.
     fn repair(
         &self,
-        values: Vec<Fr>,
-        touched: HashSet<usize>,
+        values: &[Fr],
+        touched: &HashSet<usize>,
+        depth: usize,
         budget: &mut usize,
         effort: &mut Effort,
     ) -> Option<Ambiguity> {
         effort.assignments += 1;
-        let Some(repairs) = self.violation(&values, &touched) else {
-            let found = self.differences(&values);
-            let found = found.or_else(|| self.any.then(|| Ambiguity { changes: Vec::new() }));
+        let Some(repairs) = self.violation(values, touched) else {
+            let found = self.differences(values);
+            let found = found.or_else(|| {
+                self.any.then(|| Ambiguity {
+                    changes: Vec::new(),
+                })
+            });
             effort.equivalent += usize::from(found.is_none() && values != self.honest);
             return found;
         };
         for (variable, value) in repairs {
-            if *budget == 0 {
+            if *budget == 0 || depth == 0 {
                 return None;
             }
             *budget -= 1;
-            let mut values = values.clone();
+            let mut values = values.to_vec();
             let mut touched = touched.clone();
             values[variable] = value;
             touched.insert(variable);
@@ -532,7 +203,7 @@ impl Group {
                 spread(&mut values, word);
                 touched.extend(word);
             }
-            if let Some(found) = self.repair(values, touched, budget, effort) {
+            if let Some(found) = self.repair(&values, &touched, depth - 1, budget, effort) {
                 return Some(found);
             }
         }
@@ -540,15 +211,25 @@ impl Group {
     }
 
     /// None if everything holds, otherwise the ways to repair one violation.
-    fn violation(&self, values: &[Fr], touched: &HashSet<usize>) -> Option<Vec<(usize, Fr)>> {
+    pub(super) fn violation(
+        &self,
+        values: &[Fr],
+        touched: &HashSet<usize>,
+    ) -> Option<Vec<(usize, Fr)>> {
         let mut best: Option<(&Local, Vec<usize>)> = None;
         for (_, _, local) in &self.constraints {
             if local.evaluate(values) == Fr::ZERO {
                 continue;
             }
-            let free: Vec<usize> =
-                local.variables().into_iter().filter(|v| !touched.contains(v)).collect();
-            if best.as_ref().is_none_or(|(_, other)| free.len() < other.len()) {
+            let free: Vec<usize> = local
+                .variables()
+                .into_iter()
+                .filter(|v| !touched.contains(v))
+                .collect();
+            if best
+                .as_ref()
+                .is_none_or(|(_, other)| free.len() < other.len())
+            {
                 best = Some((local, free));
             }
         }
@@ -556,7 +237,12 @@ impl Group {
             free.sort_by_key(|v| self.weight[*v]);
             return Some(
                 free.into_iter()
-                    .flat_map(|v| local.roots(values, v, Fr::ZERO).into_iter().map(move |r| (v, r)))
+                    .flat_map(|v| {
+                        local
+                            .roots(values, v, Fr::ZERO)
+                            .into_iter()
+                            .map(move |r| (v, r))
+                    })
                     .collect(),
             );
         }
@@ -583,7 +269,7 @@ impl Group {
                 let [x, y, z] = [1, 2, 3].map(|i| below(tuple[i], 1 << 8));
                 x.zip(y).zip(z).is_some_and(|((x, y), z)| x & y == z)
             }
-            _ => self.tables.contains(&tuple),
+            _ => self.tables.rows.contains(&tuple),
         }
     }
 
@@ -597,9 +283,17 @@ impl Group {
         let tuple = Self::tuple(lookup, values);
         let solve = |element: usize, target: Fr| {
             let local = &lookup.tuple[element];
-            let free = local.variables().into_iter().filter(|v| !touched.contains(v));
-            free.flat_map(|v| local.roots(values, v, target).into_iter().map(move |r| (v, r)))
-                .collect::<Vec<_>>()
+            let free = local
+                .variables()
+                .into_iter()
+                .filter(|v| !touched.contains(v));
+            free.flat_map(|v| {
+                local
+                    .roots(values, v, target)
+                    .into_iter()
+                    .map(move |r| (v, r))
+            })
+            .collect::<Vec<_>>()
         };
         match lookup.bus {
             Bus::Table if tuple[0] == Fr::from(kind::AND) => {
@@ -609,6 +303,7 @@ impl Group {
                 }
             }
             Bus::Program => self
+                .tables
                 .intervals
                 .iter()
                 .filter(|row| row[1] == tuple[1])
@@ -622,10 +317,13 @@ impl Group {
                     let others = (0..4).filter(|i| *i != element);
                     let fits: Vec<_> = self
                         .tables
+                        .rows
                         .iter()
                         .filter(|row| others.clone().all(|i| row[i] == tuple[i]))
                         .collect();
-                    fits.into_iter().flat_map(|row| solve(element, row[element])).collect::<Vec<_>>()
+                    fits.into_iter()
+                        .flat_map(|row| solve(element, row[element]))
+                        .collect::<Vec<_>>()
                 })
                 .collect(),
             _ => Vec::new(),
@@ -641,7 +339,13 @@ impl Group {
         let changes = order
             .into_iter()
             .filter(|v| values[*v] != self.honest[*v])
-            .map(|v| (self.variables[v], super::show(&self.honest[v]), super::show(&values[v])))
+            .map(|v| {
+                (
+                    self.variables[v],
+                    super::show(&self.honest[v]),
+                    super::show(&values[v]),
+                )
+            })
             .collect();
         Some(Ambiguity { changes })
     }
@@ -662,7 +366,10 @@ fn flip(value: Fr) -> Fr {
 
 /// Writes the value of four limbs with limbs of 16 bits, if it is a word.
 fn spread(values: &mut [Fr], word: &[usize; 4]) {
-    let sum = word.iter().rev().fold(Fr::ZERO, |sum, v| sum * Fr::from(1 << 16) + values[*v]);
+    let sum = word
+        .iter()
+        .rev()
+        .fold(Fr::ZERO, |sum, v| sum * Fr::from(1 << 16) + values[*v]);
     let Some(sum) = small(sum).filter(|sum| *sum < 1 << 64) else {
         return;
     };

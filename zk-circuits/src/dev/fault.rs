@@ -61,8 +61,10 @@ pub fn rerun(
         let written = row[Cell::R];
         fault(view(index, Some(&mut row), &mut machine.state));
         if row[Cell::R] != written
-            && let (Ok(word), Ok(value)) =
-                (usize::try_from(row[Cell::AddrY]), u64::try_from(row[Cell::R]))
+            && let (Ok(word), Ok(value)) = (
+                usize::try_from(row[Cell::AddrY]),
+                u64::try_from(row[Cell::R]),
+            )
             && let Some(word) = machine.state.words.get_mut(word)
         {
             *word = value;

@@ -37,7 +37,9 @@ impl Poly {
             &|left, right| merged(left.into_iter().chain(right)),
             &|left, right| {
                 merged(left.iter().flat_map(|(a, x)| {
-                    right.iter().map(move |(b, y)| (*a * b, [x.as_slice(), y].concat()))
+                    right
+                        .iter()
+                        .map(move |(b, y)| (*a * b, [x.as_slice(), y].concat()))
                 }))
             },
             &scaled,
@@ -45,7 +47,10 @@ impl Poly {
         let mut guard = Vec::new();
         let mut terms = terms;
         while let Some(query) = terms.first().and_then(|(_, first)| {
-            first.iter().copied().find(|q| terms.iter().all(|(_, t)| t.contains(q)))
+            first
+                .iter()
+                .copied()
+                .find(|q| terms.iter().all(|(_, t)| t.contains(q)))
         }) {
             for (_, queries) in &mut terms {
                 let place = queries.iter().position(|q| *q == query);
@@ -96,7 +101,9 @@ impl Poly {
 
     /// Its terms, multiplied out.
     pub(crate) fn terms(&self) -> impl Iterator<Item = Term> + '_ {
-        self.terms.iter().map(|(c, q)| (*c, [q.as_slice(), &self.guard].concat()))
+        self.terms
+            .iter()
+            .map(|(c, q)| (*c, [q.as_slice(), &self.guard].concat()))
     }
 }
 

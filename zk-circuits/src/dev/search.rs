@@ -58,9 +58,8 @@ impl Checker {
             Target::Interaction(index) => self.interactions[index].tuple.iter().collect(),
         };
         let mut queries: Vec<_> = polys.iter().flat_map(|poly| poly.queries()).collect();
-        queries.retain(|(column, _)| {
-            *column < Matrix::fixed_index(0) || *column == Matrix::INSTANCE
-        });
+        queries
+            .retain(|(column, _)| *column < Matrix::fixed_index(0) || *column == Matrix::INSTANCE);
         for row in matrix.active_rows() {
             if let Target::Interaction(index) = target
                 && self.interactions[index].multiplicity.evaluate(&matrix, row) == Fr::ZERO
@@ -86,7 +85,12 @@ impl Checker {
                     if broken {
                         let mut forgery = Forgery::of(witness);
                         if *column == Matrix::INSTANCE {
-                            *forgery.instance.get_mut(place)? = value;
+                            let mut words = witness.instance().to_words();
+                            *words.get_mut(place)? = super::small_word(value)?;
+                            match crate::ChunkInstance::from_words(words) {
+                                Some(instance) => forgery.set_instance(&instance),
+                                None => forgery.instance[place] = value,
+                            }
                         } else {
                             forgery.columns()[*column][place] = value;
                         }
