@@ -1,1 +1,70 @@
 //! Prove that a BPF program ran correctly, with Halo2.
+//!
+//! A program and its input are executed into an [`ExecutionTrace`], the trace is cut into chunks, each
+//! chunk is proved by one Halo2 circuit of fixed size, and the verifier accepts the chunks if together
+//! they are the run that its caller expects. What that means to the letter is in `docs/statement.md`.
+//!
+//! ```no_run
+//! use zkbpf::{KeygenConfig, claim_of, execute_and_trace, prove_execution_chunked_parallel};
+//! use zkbpf::{verify_chunk, verify_execution};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let trace = execute_and_trace(&std::fs::read("program.o")?)?;
+//! println!("{} instructions", trace.instruction_count());
+//!
+//! // 2^17 rows a chunk; keys are made once and kept in the directory.
+//! let config = KeygenConfig::new(17, "keys", 8)
+//!     .with_chunk_size(1000)
+//!     .with_insecure_test_srs(); // for tests; or .with_srs(file)
+//! let proofs = prove_execution_chunked_parallel(&trace, &config)?;
+//!
+//! let key = config.verifying_key()?;
+//! let statement = verify_execution(&proofs, &claim_of(&trace), &key)?;
+//! println!("{:?} after {} steps", statement.outcome, statement.steps);
+//!
+//! // One chunk in isolation proves neither program, input nor order.
+//! let chunk = verify_chunk(&proofs[0], &key)?;
+//! assert_eq!(chunk.instance().index, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A verifier that did not trace the program itself writes down what it expects:
+//!
+//! ```
+//! use zkbpf::{Claim, DEFAULT_STEP_LIMIT, ExpectedOutcome, Input, LoadOptions, Outcome, Program};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // r0 = 42; exit
+//! let bytecode = [0xb7, 0, 0, 0, 42, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+//! let claim = Claim {
+//!     program: Program::load(&bytecode, &LoadOptions::default())?,
+//!     input: Some(Input::default()),
+//!     outcome: ExpectedOutcome::Exactly(Outcome::Halt { r0: 42 }),
+//!     output: None,
+//!     budget: DEFAULT_STEP_LIMIT,
+//! };
+//! # let _ = claim;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The crates behind this one, in the order of the pipeline: [`bpf_tracer`], [`zk_circuits`],
+//! [`prover`], [`verifier`].
+
+pub use {bpf_tracer, prover, verifier, zk_circuits};
+
+pub use bpf_tracer::{
+    DEFAULT_STEP_LIMIT, Dialect, ExecutionTrace, Input, LoadOptions, Outcome, Program, Step,
+    Tracer, TrapKind, execute_and_trace,
+};
+pub use prover::{
+    Event, KeygenConfig, Keys, Schedule, claim_of, prove_execution_chunked,
+    prove_execution_chunked_auto, prove_execution_chunked_parallel, prove_execution_observed,
+    run_info,
+};
+pub use verifier::{
+    ChunkProof, ChunkStatement, Claim, ExecutionProof, ExecutionStatement, ExpectedOutcome, KeyId,
+    RunInfo, SrsIdentity, VerifyError, VerifyingKey, verify_chunk, verify_execution,
+};
+pub use zk_circuits::Shape;

@@ -181,7 +181,7 @@ fn prove(
         plan: &plan,
         program: trace.program(),
         pages: plan.pages().pages().into(),
-        input_len: trace.input().bytes.len() as u64,
+        input: trace.input().bytes.as_slice().into(),
         secret: BoundarySecret::draw(),
     };
     let one = |chunk| {
@@ -217,7 +217,7 @@ struct Run<'a> {
     plan: &'a Plan,
     program: &'a Program,
     pages: Arc<[u64]>,
-    input_len: u64,
+    input: Arc<[u8]>,
     secret: BoundarySecret,
 }
 
@@ -247,7 +247,7 @@ impl Run<'_> {
             key: self.keys.verifying.id(),
             instance,
             pages: Arc::clone(&self.pages),
-            input_len: self.input_len,
+            input: Arc::clone(&self.input),
             proof,
         };
         match verify_chunk(&proof, &self.keys.verifying) {

@@ -17,9 +17,7 @@ use zk_circuits::{ChunkCircuit, Shape};
 pub(crate) fn fingerprint(shape: Shape, srs: SrsIdentity) -> Result<String, Error> {
     let mut cs = ConstraintSystem::<Fr>::default();
     let config = ChunkCircuit::configure_with_params(&mut cs, shape);
-    let mut recorder = Recorder(blake3::Hasher::new_derive_key(
-        "zkbpf circuit fingerprint v1",
-    ));
+    let mut recorder = Recorder::new();
     let version = zk_circuits::VERSION;
     let text = format!(
         "{version}\n{shape:?}\n{srs}\n{}\n{:?}",
@@ -27,6 +25,7 @@ pub(crate) fn fingerprint(shape: Shape, srs: SrsIdentity) -> Result<String, Erro
         cs.pinned()
     );
     recorder.record(0, 0, text.len(), text.as_bytes());
+    recorder.record(0, 1, 0, &srs.digest);
     let circuit = ChunkCircuit::keygen(shape);
     let constants = cs.constants().clone();
     <ChunkCircuit as Circuit<Fr>>::FloorPlanner::synthesize(
@@ -35,18 +34,36 @@ pub(crate) fn fingerprint(shape: Shape, srs: SrsIdentity) -> Result<String, Erro
         config,
         constants,
     )?;
-    Ok(recorder.0.finalize().to_hex().as_str()[..32].to_owned())
+    Ok(recorder.finish().to_hex().as_str()[..32].to_owned())
 }
 
-/// Hashes what key generation would store.
-struct Recorder(blake3::Hasher);
+/// Hashes what key generation would store, in pieces that are worth it.
+struct Recorder {
+    hasher: blake3::Hasher,
+    buffer: Vec<u8>,
+}
 
 impl Recorder {
+    fn new() -> Self {
+        let hasher = blake3::Hasher::new_derive_key("zkbpf circuit fingerprint v1");
+        let buffer = Vec::new();
+        Self { hasher, buffer }
+    }
+
     fn record(&mut self, kind: u64, column: usize, row: usize, value: &[u8]) {
         for number in [kind, column as u64, row as u64] {
-            self.0.update(&number.to_le_bytes());
+            self.buffer.extend(number.to_le_bytes());
         }
-        self.0.update(value);
+        self.buffer.extend(value);
+        if self.buffer.len() >= 1 << 16 {
+            self.hasher.update(&self.buffer);
+            self.buffer.clear();
+        }
+    }
+
+    fn finish(mut self) -> blake3::Hash {
+        self.hasher.update(&self.buffer);
+        self.hasher.finalize()
     }
 }
 
@@ -148,10 +165,10 @@ mod tests {
     #[test]
     fn assigned_values_count() {
         let digest = |row, value: u64| {
-            let mut recorder = Recorder(blake3::Hasher::new());
+            let mut recorder = Recorder::new();
             let column = ConstraintSystem::<Fr>::default().fixed_column();
             recorder.assign_fixed(column, row, Assigned::Trivial(Fr::from(value)));
-            recorder.0.finalize()
+            recorder.finish()
         };
         assert_ne!(digest(1, 1), digest(2, 1));
         assert_ne!(digest(1, 1), digest(1, 2));

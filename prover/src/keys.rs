@@ -233,8 +233,11 @@ impl<'a> Store<'a> {
 
     fn srs(&self) -> Result<Srs, Error> {
         let k = self.shape.k();
-        let digest = blake3::hash(format!("{}", self.identity).as_bytes()).to_hex();
-        let name = format!("srs-k{k}-{}", &digest.as_str()[..32]);
+        let digest = &hex::encode(self.identity.digest)[..32];
+        let name = match self.choice {
+            SrsChoice::InsecureTest => format!("srs-insecure-k{k}-{digest}"),
+            SrsChoice::File(_) => format!("srs-k{k}-{digest}"),
+        };
         let build = || {
             let srs = match self.choice {
                 SrsChoice::InsecureTest => {

@@ -103,6 +103,33 @@ fn parts_of_a_claim_may_be_left_open() {
 }
 
 #[test]
+fn reaching_the_step_limit_is_a_provable_outcome() {
+    let program = common::program(6, 2);
+    let run = |limit| {
+        let tracer = bpf_tracer::Tracer::new(&program).input(input(5));
+        tracer.step_limit(limit).trace().expect("the input fits")
+    };
+    let key = config().verifying_key().expect("keys");
+    let trace = run(12);
+    assert!(matches!(
+        trace.outcome(),
+        Outcome::Trap {
+            kind: TrapKind::ExceededMaxInstructions,
+            ..
+        }
+    ));
+    let proofs = prover::prove_execution_chunked(&trace, config()).expect("proved");
+    assert_eq!(proofs.len(), 2);
+    let statement = verify_execution(&proofs, &claim_of(&trace), &key).expect("verified");
+    assert_eq!((statement.outcome, statement.steps), (trace.outcome(), 12));
+    // A run that goes on is no run that has reached a larger limit, or an earlier end.
+    for limit in [11, 13, 25] {
+        assert!(verify_execution(&proofs, &claim_of(&run(limit)), &key).is_err());
+    }
+    assert!(verify_execution(&proofs[..1], &claim_of(&run(10)), &key).is_err());
+}
+
+#[test]
 fn a_trap_is_a_provable_outcome() {
     // Reads behind the input region.
     let program = common::program(1, 0);

@@ -127,6 +127,14 @@ pub enum LinkError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
+    /// A run that stopped at its budget did so in the middle of an instruction.
+    #[error(
+        "the run stops at its budget in the middle of an instruction (row {pc} behind the first slot)"
+    )]
+    NotAnInstruction {
+        /// Row of the program table, counted from slot 0.
+        pc: u32,
+    },
     /// A statement of another verifying key was passed in.
     #[error("its statement is for another verifying key")]
     ForeignKey,
@@ -167,8 +175,8 @@ pub enum ClaimError {
         /// The claim's.
         expected: u64,
     },
-    /// The number of input bytes given with the proof exceeds the input region.
-    #[error("the number of input bytes exceeds the input region")]
+    /// The input given with the proof exceeds the input region.
+    #[error("the input given with the proof exceeds the input region")]
     InputLength,
     /// It ends in another way.
     #[error("it ends with {found}, not with {expected}")]
@@ -178,9 +186,6 @@ pub enum ClaimError {
         /// The claim's.
         expected: String,
     },
-    /// An output can only be compared if the input is claimed as well.
-    #[error("an expected output needs an expected input")]
-    OutputWithoutInput,
     /// The claimed output has another length than the input region.
     #[error("the expected output has {found} bytes, the input region {expected}")]
     OutputLength {

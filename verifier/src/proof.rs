@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bpf_tracer::canonical::layout::MAX_REGION;
 use bpf_tracer::{Outcome, TrapKind};
 use zk_circuits::ChunkInstance;
 
@@ -35,8 +36,8 @@ pub struct ChunkProof {
     pub instance: ChunkInstance,
     /// Hint: numbers of the pages of memory that the run uses, ascending; the same in all chunks.
     pub pages: Arc<[u64]>,
-    /// Hint: number of input bytes given to the run; the same in all chunks.
-    pub input_len: u64,
+    /// Hint: the input bytes given to the run, for verifiers who accept any; the same in all chunks.
+    pub input: Arc<[u8]>,
     /// halo2's proof.
     pub proof: Vec<u8>,
 }
@@ -47,7 +48,7 @@ impl ChunkProof {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.bytes(&CHUNK_MAGIC).u16(FORMAT).bytes(&self.key.0);
-        write_hints(&mut writer, &self.pages, self.input_len);
+        write_hints(&mut writer, &self.pages, &self.input);
         write_chunk(&mut writer, self);
         writer.finish()
     }
@@ -59,8 +60,8 @@ impl ChunkProof {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::open(bytes, CHUNK_MAGIC, FORMAT, "chunk proof")?;
         let key = KeyId(reader.array()?);
-        let (pages, input_len) = read_hints(&mut reader)?;
-        let chunk = read_chunk(&mut reader, key, &pages, input_len)?;
+        let (pages, input) = read_hints(&mut reader)?;
+        let chunk = read_chunk(&mut reader, key, &pages, &input)?;
         reader.finish()?;
         Ok(chunk)
     }
@@ -107,7 +108,7 @@ impl ExecutionProof {
             what: "the number of chunks",
         })?;
         let mixed = chunks.iter().position(|chunk| {
-            (chunk.key, &chunk.pages, chunk.input_len) != (first.key, &first.pages, first.input_len)
+            (chunk.key, &chunk.pages, &chunk.input) != (first.key, &first.pages, &first.input)
         });
         match mixed {
             Some(chunk) => Err(DecodeError::Mixed { chunk }),
@@ -151,7 +152,7 @@ impl ExecutionProof {
         writer.u64(info.steps).u64(info.budget).u64(info.input_size);
         if let Some(first) = self.chunks.first() {
             writer.bytes(&first.key.0);
-            write_hints(&mut writer, &first.pages, first.input_len);
+            write_hints(&mut writer, &first.pages, &first.input);
         }
         writer.len(self.chunks.len());
         for chunk in &self.chunks {
@@ -196,11 +197,11 @@ impl ExecutionProof {
             input_size,
         };
         let key = KeyId(reader.array()?);
-        let (pages, input_len) = read_hints(&mut reader)?;
+        let (pages, input) = read_hints(&mut reader)?;
         let count = reader.len("the number of chunks", MAX_CHUNKS, INSTANCE_BYTES)?;
         let mut chunks = Vec::with_capacity(count);
         for _ in 0..count {
-            chunks.push(read_chunk(&mut reader, key, &pages, input_len)?);
+            chunks.push(read_chunk(&mut reader, key, &pages, &input)?);
         }
         reader.finish()?;
         Self::new(info, chunks)
@@ -215,18 +216,21 @@ pub(crate) fn kind_code(kind: TrapKind) -> u8 {
         .unwrap_or_default()
 }
 
-fn write_hints(writer: &mut Writer, pages: &[u64], input_len: u64) {
-    writer.u64(input_len).len(pages.len());
+fn write_hints(writer: &mut Writer, pages: &[u64], input: &[u8]) {
+    writer.sized(input).len(pages.len());
     for page in pages {
         writer.u64(*page);
     }
 }
 
-fn read_hints(reader: &mut Reader<'_>) -> Result<(Arc<[u64]>, u64), DecodeError> {
-    let input_len = reader.u64()?;
+/// Pages and input.
+type Hints = (Arc<[u64]>, Arc<[u8]>);
+
+fn read_hints(reader: &mut Reader<'_>) -> Result<Hints, DecodeError> {
+    let input = reader.sized("the input", MAX_REGION)?.into();
     let count = reader.len("the list of pages", MAX_PAGES, 8)?;
     let pages = (0..count).map(|_| reader.u64()).collect::<Result<_, _>>()?;
-    Ok((pages, input_len))
+    Ok((pages, input))
 }
 
 fn write_chunk(writer: &mut Writer, chunk: &ChunkProof) {
@@ -240,7 +244,7 @@ fn read_chunk(
     reader: &mut Reader<'_>,
     key: KeyId,
     pages: &Arc<[u64]>,
-    input_len: u64,
+    input: &Arc<[u8]>,
 ) -> Result<ChunkProof, DecodeError> {
     let mut words = [0; ChunkInstance::LEN];
     for word in &mut words {
@@ -254,7 +258,7 @@ fn read_chunk(
         key,
         instance,
         pages: Arc::clone(pages),
-        input_len,
+        input: Arc::clone(input),
         proof,
     })
 }
@@ -281,7 +285,7 @@ mod tests {
             key: KeyId([9; 32]),
             instance,
             pages: Arc::clone(pages),
-            input_len: 5,
+            input: [1, 2, 3, 4, 5].as_slice().into(),
             proof,
         }
     }

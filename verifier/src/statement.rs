@@ -35,12 +35,13 @@ impl ExpectedOutcome {
 pub struct Claim {
     /// The program, with its dialect, entry and stack size.
     pub program: Program,
-    /// The input; `None` accepts a run on any contents and size of the input region. A run that is
-    /// accepted so started with *some* input, of which nothing is known but what the outcome tells.
+    /// The input; `None` accepts any. A run that is accepted so started on the input that its proofs
+    /// bring along ([`ChunkProof::input`](crate::ChunkProof::input)), in a region of
+    /// [`ExecutionStatement::input_size`] bytes.
     pub input: Option<Input>,
     /// How it ended.
     pub outcome: ExpectedOutcome,
-    /// The whole input region afterwards; `None` accepts any. Needs an input.
+    /// The whole input region afterwards; `None` accepts any.
     pub output: Option<Vec<u8>>,
     /// Most steps that the run could take: part of what ran, since reaching it is an outcome.
     pub budget: u64,
@@ -55,7 +56,7 @@ pub struct ChunkStatement {
     pub(crate) key: KeyId,
     pub(crate) instance: ChunkInstance,
     pub(crate) pages: Arc<[u64]>,
-    pub(crate) input_len: u64,
+    pub(crate) input: Arc<[u8]>,
     pub(crate) commitments: Commitments,
 }
 
@@ -106,7 +107,7 @@ pub struct ExecutionStatement {
     pub chunks: usize,
     /// Bytes of the input region.
     pub input_size: u64,
-    /// Whether the input was compared.
+    /// Whether the input was compared with an expected one.
     pub input_checked: bool,
     /// Whether the outcome was compared.
     pub outcome_checked: bool,

@@ -1,5 +1,7 @@
 //! The checks. Plain code without indexing, casts or panics.
 
+use std::borrow::Cow;
+
 use bpf_tracer::canonical::layout::{INPUT_BASE, MAX_REGION};
 use bpf_tracer::{Input, Outcome, TrapKind};
 use ff::PrimeField;
@@ -95,6 +97,7 @@ pub fn verify_chain(
     let at_first = |reason| VerifyError::Claim { chunk: 0, reason };
     let at_last = |reason| VerifyError::Claim { chunk: end, reason };
     check_scalars(&first.instance, claim).map_err(at_first)?;
+    check_limit(outcome, claim).map_err(at_last)?;
     if !claim.outcome.admits(outcome) {
         let reason = ClaimError::Outcome {
             found: format!("{outcome:?}"),
@@ -109,8 +112,9 @@ pub fn verify_chain(
     })?;
     check_program(chunks, claim, key)?;
     check_pages(chunks, &pages, key)?;
-    check_entry(first, claim, &pages, key).map_err(at_first)?;
-    check_output(last, claim, &pages, key).map_err(at_last)?;
+    let input = input_of(first, claim).map_err(at_first)?;
+    check_entry(first, claim, &input, &pages, key).map_err(at_first)?;
+    check_output(last, claim, &input, &pages, key).map_err(at_last)?;
 
     Ok(ExecutionStatement {
         program_id: claim.program.id(),
@@ -151,7 +155,7 @@ fn check_chunk(proof: &ChunkProof, key: &VerifyingKey) -> Result<ChunkStatement,
         key: key.id(),
         instance: proof.instance,
         pages: std::sync::Arc::clone(&proof.pages),
-        input_len: proof.input_len,
+        input: std::sync::Arc::clone(&proof.input),
         commitments,
     })
 }
@@ -318,7 +322,7 @@ fn check_pair(before: &ChunkStatement, after: &ChunkStatement) -> Result<(), Lin
         ("budget", a.budget == b.budget),
         ("input_size", a.input_size == b.input_size),
         ("pages", before.pages == after.pages),
-        ("input_len", before.input_len == after.input_len),
+        ("input", before.input == after.input),
     ] {
         if !same {
             return Err(LinkError::Differs { name });
@@ -354,6 +358,24 @@ fn outcome_of(last: &ChunkInstance) -> Option<Outcome> {
         kind,
         pc: u32::try_from(last.trap_pc).ok()?,
     })
+}
+
+/// A run that reaches its budget stops between two instructions: at a slot of the program, or right
+/// behind the last one. All other rows of the program table lie in the middle of an instruction.
+fn check_limit(outcome: Outcome, claim: &Claim) -> Result<(), ClaimError> {
+    let Outcome::Trap {
+        kind: TrapKind::ExceededMaxInstructions,
+        pc,
+    } = outcome
+    else {
+        return Ok(());
+    };
+    let slots = claim.program.instructions().len();
+    if usize::try_from(pc).is_ok_and(|pc| pc <= slots) {
+        Ok(())
+    } else {
+        Err(ClaimError::NotAnInstruction { pc })
+    }
 }
 
 fn check_scalars(first: &ChunkInstance, claim: &Claim) -> Result<(), ClaimError> {
@@ -430,30 +452,28 @@ fn check_pages(
     Ok(())
 }
 
-/// Memory at the first boundary. Registers depend on the number of input bytes given: without a
-/// claimed input it is the prover's hint, which only says *which* input the run had.
+/// The input that the run must have started on: the claimed one, or the one that came with the proof.
+fn input_of<'a>(first: &ChunkStatement, claim: &'a Claim) -> Result<Cow<'a, Input>, ClaimError> {
+    if let Some(input) = &claim.input {
+        return Ok(Cow::Borrowed(input));
+    }
+    let region_size = first.instance.input_size;
+    if u64::try_from(first.input.len()).is_ok_and(|length| length <= region_size) {
+        let bytes = first.input.to_vec();
+        Ok(Cow::Owned(Input { bytes, region_size }))
+    } else {
+        Err(ClaimError::InputLength)
+    }
+}
+
+/// Memory at the first boundary.
 fn check_entry(
     first: &ChunkStatement,
     claim: &Claim,
+    input: &Input,
     pages: &PageList,
     key: &VerifyingKey,
 ) -> Result<(), ClaimError> {
-    let region_size = first.instance.input_size;
-    let unknown;
-    let input = match &claim.input {
-        Some(input) => input,
-        None => {
-            if first.input_len > region_size {
-                return Err(ClaimError::InputLength);
-            }
-            let length = usize::try_from(first.input_len).map_err(|_| ClaimError::InputLength)?;
-            unknown = Input {
-                bytes: vec![0; length],
-                region_size,
-            };
-            &unknown
-        }
-    };
     let [private, public] = first_boundary(&claim.program, input, pages);
     let [found_private, found_public] = first.commitments.entry;
     if Some(found_private) != recompute(PublicColumn::FirstPrivate, &private, key) {
@@ -461,9 +481,8 @@ fn check_entry(
             column: "initial memory",
         });
     }
-    if claim.input.is_some()
-        && Some(found_public) != recompute(PublicColumn::FirstPublic, &public, key)
-    {
+    // Without this, words of the input region could be no words at all: the circuit relies on it.
+    if Some(found_public) != recompute(PublicColumn::FirstPublic, &public, key) {
         return Err(ClaimError::Commitment { column: "input" });
     }
     Ok(())
@@ -473,13 +492,13 @@ fn check_entry(
 fn check_output(
     last: &ChunkStatement,
     claim: &Claim,
+    input: &Input,
     pages: &PageList,
     key: &VerifyingKey,
 ) -> Result<(), ClaimError> {
     let Some(output) = &claim.output else {
         return Ok(());
     };
-    let input = claim.input.as_ref().ok_or(ClaimError::OutputWithoutInput)?;
     let (found, expected) = (output.len(), last.instance.input_size);
     if u64::try_from(found) != Ok(expected) {
         let found = u64::try_from(found).unwrap_or(u64::MAX);

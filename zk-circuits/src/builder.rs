@@ -57,7 +57,7 @@ pub(crate) struct Builder {
 
 /// A constant.
 pub(crate) fn constant(value: u128) -> Expr {
-    Expression::Constant(Fr::from_u128(value))
+    Expression::Constant(unsigned(value))
 }
 
 /// `2^bits`.
@@ -65,25 +65,16 @@ pub(crate) fn two_pow(bits: u32) -> Expr {
     Expression::Constant(Fr::from(2).pow([u64::from(bits)]))
 }
 
-/// The value of an unsigned 128-bit integer.
-trait FromU128 {
-    fn from_u128(value: u128) -> Self;
-}
-
-impl FromU128 for Fr {
-    fn from_u128(value: u128) -> Self {
-        Self::from((value >> 64) as u64) * Self::from(2).pow([64]) + Self::from(value as u64)
-    }
+/// The field element of an unsigned integer.
+fn unsigned(value: u128) -> Fr {
+    Fr::from_raw([value as u64, (value >> 64) as u64, 0, 0])
 }
 
 /// The field element of a signed integer.
 #[must_use]
 pub(crate) fn field(value: i128) -> Fr {
-    if value < 0 {
-        -Fr::from_u128(value.unsigned_abs())
-    } else {
-        Fr::from_u128(value as u128)
-    }
+    let magnitude = unsigned(value.unsigned_abs());
+    if value < 0 { -magnitude } else { magnitude }
 }
 
 impl Builder {

@@ -1,0 +1,36 @@
+# Every command of this repository.
+
+default:
+    @just --list
+
+# What must pass before a merge.
+ci:
+    .ci/run
+
+test:
+    cargo test --workspace
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# The verifier must not be able to run programs.
+crate-graph:
+    ! cargo tree -p verifier -e normal,features | grep -F 'feature "vm"'
+
+# Licences, advisories and sources of dependencies (needs cargo-deny).
+deny:
+    cargo deny check
+
+demo:
+    cargo run --release --example prove_and_verify
+
+bench *ARGS:
+    cargo bench -p zkbpf -- {{ARGS}}
+
+# Builds the example programs (needs clang).
+programs:
+    make -C examples/programs

@@ -1,0 +1,337 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum, value_parser};
+use zkbpf::{Dialect, Schedule, TrapKind};
+
+/// Prove that a BPF program ran correctly, and check such proofs.
+///
+/// Results go to stdout, progress and logs to stderr. Exit codes: 0 done or valid; 1 the proof is
+/// invalid or does not prove the claim; 2 usage; 3 a file cannot be used; 4 any other failure.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Threads to use, for chunks and inside them. Default: RAYON_NUM_THREADS, or all cores.
+    #[arg(long, global = true, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// Where keys are kept. Default: the platform's cache directory.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Structured reference string from a ceremony, in halo2's raw format.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "insecure_test_srs"
+    )]
+    pub(crate) srs: Option<PathBuf>,
+    /// INSECURE: use a structured reference string whose secret is public, so that anyone can forge
+    /// proofs. For tests.
+    #[arg(long, global = true)]
+    pub(crate) insecure_test_srs: bool,
+    /// Log more; twice for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Log errors only, and show no progress.
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Execute a program, without a proof: outcome, steps, instructions.
+    ///
+    /// A program that ends in a trap is a result like any other.
+    Run(Run),
+    /// Make keys and keep them in the cache.
+    Keygen(Keygen),
+    /// Execute a program and prove it.
+    ///
+    /// A program that ends in a trap is proved like any other.
+    Prove(Prove),
+    /// Check that a proof proves what you expect.
+    ///
+    /// Nothing that you leave out is taken from the proof: dialect, entry, stack size and step limit have
+    /// the defaults of `prove`, the outcome is a halt with any r0, and an input must be given.
+    Verify(Verify),
+    /// Show what a proof file says about itself, without checking any of it.
+    Inspect(Inspect),
+    /// The cache of keys.
+    #[command(subcommand)]
+    Cache(Cache),
+}
+
+/// A program and how to load it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProgramArgs {
+    /// ELF object, as `clang -target bpf -c` writes it; with --raw, plain instructions.
+    #[arg(
+        value_name = "PROGRAM",
+        required_unless_present = "raw_hex",
+        conflicts_with = "raw_hex"
+    )]
+    pub(crate) program: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// How to load a program.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoadArgs {
+    /// The program file holds plain instructions.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// The program itself: plain instructions in hexadecimal.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) raw_hex: Option<String>,
+    /// Instruction set and conventions. Default: what the ELF file says; eBPF for plain instructions.
+    #[arg(long, value_parser = parse_dialect)]
+    pub(crate) isa: Option<Dialect>,
+    /// Function to start at. Default: the only global one, or `entry`, `prog` or `main`.
+    #[arg(long, value_name = "SYMBOL")]
+    pub(crate) entry: Option<String>,
+    /// Bytes of stack, a multiple of 512. Default: 4096.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) stack_size: Option<u64>,
+}
+
+/// How long a run may take.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LimitArgs {
+    /// Most steps that the run may take. Reaching the limit is a trap.
+    #[arg(long, value_name = "N", default_value_t = zkbpf::DEFAULT_STEP_LIMIT)]
+    pub(crate) max_steps: u64,
+}
+
+/// The input of a run. r1 is its address (0 if the region is empty), r2 the number of bytes given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InputArgs {
+    /// Bytes for the start of the input region.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// The same, in hexadecimal.
+    #[arg(long, value_name = "HEX", conflicts_with = "input")]
+    pub(crate) input_hex: Option<String>,
+    /// Length of the input region; the rest is zero. Default: the number of bytes given.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) input_size: Option<u64>,
+}
+
+impl InputArgs {
+    /// Whether any of them is there.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.input.is_some() || self.input_hex.is_some() || self.input_size.is_some()
+    }
+}
+
+/// The circuit.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CircuitArgs {
+    /// Chunk circuits have 2^K rows.
+    #[arg(long, value_name = "K", default_value_t = 17)]
+    pub(crate) k: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// Show the input region afterwards, in hexadecimal.
+    #[arg(long)]
+    pub(crate) output: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keygen {
+    #[command(flatten)]
+    pub(crate) circuit: CircuitArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prove {
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) circuit: CircuitArgs,
+    /// The proof file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Most steps in a chunk. Default: as many as fit.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub(crate) chunk_size: Option<u32>,
+    /// Order in which chunks are proved.
+    #[arg(long, value_enum, default_value_t = Mode::Auto)]
+    pub(crate) mode: Mode,
+}
+
+/// Order in which chunks are proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// As many chunks side by side as there are threads and fit into free memory.
+    Auto,
+    /// As many chunks side by side as there are threads: most memory.
+    Parallel,
+    /// One chunk after another, each on all threads: least memory.
+    Sequential,
+}
+
+impl Mode {
+    pub(crate) const fn schedule(self) -> Schedule {
+        match self {
+            Self::Auto => Schedule::Auto,
+            Self::Parallel => Schedule::Parallel,
+            Self::Sequential => Schedule::Sequential,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The proof file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The program that must have run.
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        group = "expected_program",
+        conflicts_with = "raw_hex"
+    )]
+    pub(crate) program: Option<PathBuf>,
+    /// The identity of the program that must have run; the program must have been proved, or verified
+    /// with --program, with this cache before.
+    #[arg(
+        long,
+        value_name = "HEX",
+        group = "expected_program",
+        conflicts_with_all = ["raw", "raw_hex", "isa", "entry", "stack_size"]
+    )]
+    pub(crate) program_id: Option<String>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    /// Accept the input that the proof file brings along, whatever it is.
+    #[arg(long, conflicts_with_all = ["input", "input_hex", "input_size"])]
+    pub(crate) any_input: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// The run must halt with this value of r0 (decimal, or hexadecimal after 0x).
+    #[arg(long, value_name = "X", group = "expected_outcome", value_parser = parse_u64)]
+    pub(crate) expect_r0: Option<u64>,
+    /// The run must end with this trap, at this slot if one is given.
+    #[arg(long, value_name = "KIND[@PC]", group = "expected_outcome", value_parser = parse_trap)]
+    pub(crate) expect_trap: Option<ExpectedTrap>,
+    /// Accept any outcome. Without an expectation: a halt with any r0.
+    #[arg(long, group = "expected_outcome")]
+    pub(crate) any_outcome: bool,
+    /// The input region must hold these bytes afterwards; all of it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expect_output: Option<PathBuf>,
+}
+
+/// A trap, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExpectedTrap {
+    pub(crate) kind: TrapKind,
+    pub(crate) pc: Option<u32>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// The proof file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// List what it holds.
+    List,
+    /// Remove what it holds.
+    Clear,
+    /// Print where it is.
+    Path,
+}
+
+fn parse_dialect(name: &str) -> Result<Dialect, String> {
+    Dialect::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
+        format!("not supported; there are: {}", names.join(", "))
+    })
+}
+
+fn parse_u64(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| error.to_string())
+}
+
+fn parse_trap(text: &str) -> Result<ExpectedTrap, String> {
+    let (name, pc) = match text.split_once('@') {
+        Some((name, pc)) => (name, Some(pc)),
+        None => (text, None),
+    };
+    let kind = TrapKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = TrapKind::ALL.iter().map(|kind| kind.name()).collect();
+            format!("no such trap; there are: {}", names.join(", "))
+        })?;
+    let pc = pc.map(str::parse).transpose();
+    let pc = pc.map_err(|error| format!("the slot after @: {error}"))?;
+    Ok(ExpectedTrap { kind, pc })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_decimal_or_hexadecimal() {
+        assert_eq!(parse_u64("42"), Ok(42));
+        assert_eq!(parse_u64("0xffffffffffffffff"), Ok(u64::MAX));
+        assert!(parse_u64("ff").is_err() && parse_u64("0x").is_err() && parse_u64("-1").is_err());
+    }
+
+    #[test]
+    fn traps_have_a_kind_and_maybe_a_slot() {
+        let kind = TrapKind::AccessViolation;
+        let parsed = parse_trap("AccessViolation@7");
+        assert_eq!(parsed, Ok(ExpectedTrap { kind, pc: Some(7) }));
+        let parsed = parse_trap("AccessViolation");
+        assert_eq!(parsed, Ok(ExpectedTrap { kind, pc: None }));
+        assert!(parse_trap("accessviolation").is_err() && parse_trap("AccessViolation@").is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! `inspect`: what a proof file says, believed by nobody.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use zkbpf::ExecutionProof;
+
+use super::args::{Common, Inspect};
+use super::output::{self, OutcomeJson};
+use super::{Ending, Failure, program};
+
+#[derive(Serialize)]
+struct InspectJson {
+    /// Always false: nothing was checked.
+    verified: bool,
+    program_id: String,
+    isa: String,
+    #[serde(flatten)]
+    outcome: OutcomeJson,
+    steps: u64,
+    max_steps: u64,
+    input_size: u64,
+    k: u32,
+    srs: String,
+    insecure: bool,
+    key: String,
+    pages: usize,
+    proof_bytes: usize,
+    chunks: Vec<ChunkJson>,
+}
+
+#[derive(Serialize)]
+struct ChunkJson {
+    index: u64,
+    steps_in: u64,
+    steps_out: u64,
+    pc_in: u64,
+    pc_out: u64,
+    depth_in: u64,
+    depth_out: u64,
+    running_out: bool,
+    proof_bytes: usize,
+}
+
+pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure> {
+    let bytes = program::read(&args.file)?;
+    let proof = ExecutionProof::from_bytes(&bytes)
+        .map_err(|error| Failure::input(format!("{}: {error}", args.file.display())))?;
+    let info = proof.info();
+    let first = proof.chunks().first();
+    let chunks = proof.chunks().iter().map(|chunk| {
+        let instance = &chunk.instance;
+        ChunkJson {
+            index: instance.index,
+            steps_in: instance.steps_in,
+            steps_out: instance.steps_out,
+            pc_in: instance.pc_in,
+            pc_out: instance.pc_out,
+            depth_in: instance.depth_in,
+            depth_out: instance.depth_out,
+            running_out: instance.running_out,
+            proof_bytes: chunk.proof.len(),
+        }
+    });
+    let json = InspectJson {
+        verified: false,
+        program_id: hex::encode(info.program_id),
+        isa: info.dialect.clone(),
+        outcome: info.outcome.into(),
+        steps: info.steps,
+        max_steps: info.budget,
+        input_size: info.input_size,
+        k: info.k,
+        srs: info.srs.to_string(),
+        insecure: info.srs.is_insecure(),
+        key: first.map(|chunk| chunk.key.to_string()).unwrap_or_default(),
+        pages: first.map(|chunk| chunk.pages.len()).unwrap_or_default(),
+        proof_bytes: bytes.len(),
+        chunks: chunks.collect(),
+    };
+
+    let mut text = format!(
+        "NOT VERIFIED: this is what the file says; `zkbpf verify` checks it.\n\
+         outcome     {}\nsteps       {} of at most {}\ninput       {} bytes\nisa         {}\n\
+         circuit     k = {}, {}, {} bytes in all\nsrs         {}\nkey         {}\n\
+         program id  {}",
+        output::outcome(info.outcome),
+        json.steps,
+        json.max_steps,
+        json.input_size,
+        json.isa,
+        json.k,
+        output::chunks(json.chunks.len()),
+        json.proof_bytes,
+        json.srs,
+        json.key,
+        json.program_id
+    );
+    if json.insecure {
+        text.push_str("\nINSECURE    the parameters are for tests: anyone can forge such proofs");
+    }
+    for chunk in &json.chunks {
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            "\n  chunk {:>4}: steps {} to {}, slot {} to {}",
+            chunk.index, chunk.steps_in, chunk.steps_out, chunk.pc_in, chunk.pc_out
+        );
+    }
+    output::done(common, &json, &text)
+}

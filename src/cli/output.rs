@@ -1,0 +1,117 @@
+//! What goes to stdout and stderr, and in which words.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use zkbpf::Outcome;
+
+use super::args::Common;
+use super::{Ending, Failure};
+
+/// A failure as JSON.
+#[derive(Serialize)]
+struct FailureJson<'a> {
+    error: &'a str,
+    exit_code: u8,
+}
+
+/// A trap as JSON.
+#[derive(Serialize)]
+pub(crate) struct TrapJson {
+    kind: &'static str,
+    pc: u32,
+}
+
+/// How a run ended, as fields of a JSON object.
+#[derive(Serialize)]
+pub(crate) struct OutcomeJson {
+    outcome: &'static str,
+    r0: Option<String>,
+    trap: Option<TrapJson>,
+}
+
+impl From<Outcome> for OutcomeJson {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Halt { r0 } => Self {
+                outcome: "halt",
+                r0: Some(format!("{r0:#x}")),
+                trap: None,
+            },
+            Outcome::Trap { kind, pc } => Self {
+                outcome: "trap",
+                r0: None,
+                trap: Some(TrapJson {
+                    kind: kind.name(),
+                    pc,
+                }),
+            },
+        }
+    }
+}
+
+/// How a run ended, in words.
+pub(crate) fn outcome(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Halt { r0 } => format!("halt, r0 = {r0:#x}"),
+        Outcome::Trap { kind, pc } => format!("trap {} at slot {pc}", kind.name()),
+    }
+}
+
+/// A number of chunks, in words.
+pub(crate) fn chunks(count: usize) -> String {
+    match count {
+        1 => "1 chunk".to_owned(),
+        _ => format!("{count} chunks"),
+    }
+}
+
+/// Prints a result: the object if JSON is wanted, else the text.
+pub(crate) fn result(common: &Common, json: &impl Serialize, text: &str) -> Result<(), Failure> {
+    let text = if common.json {
+        serde_json::to_string(json).map_err(Failure::other)?
+    } else {
+        text.to_owned()
+    };
+    write_stdout(&text).map_err(|error| Failure::other(format!("stdout: {error}")))
+}
+
+/// Prints a result and is done.
+pub(crate) fn done(common: &Common, json: &impl Serialize, text: &str) -> Result<Ending, Failure> {
+    result(common, json, text)?;
+    Ok(Ending::Done)
+}
+
+/// Says why nothing came of it.
+pub(crate) fn failure(common: &Common, failure: &Failure) {
+    let message = failure.to_string();
+    // Nowhere is left to report that stdout or stderr is closed.
+    let _ = writeln!(io::stderr().lock(), "error: {message}");
+    if common.json {
+        let json = FailureJson {
+            error: &message,
+            exit_code: failure.code(),
+        };
+        let _ = result(common, &json, "");
+    }
+}
+
+fn write_stdout(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// A bar on stderr, hidden where nobody would see it or logs would tear it apart.
+pub(crate) fn progress(common: &Common) -> ProgressBar {
+    if common.quiet || common.verbose != 0 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    // The length is known when the trace has been cut.
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} [{elapsed}]") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,202 @@
+//! Programs, inputs, keys and the cache directory, from what the command line says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zkbpf::bpf_tracer::LoadError;
+use zkbpf::prover::Error;
+use zkbpf::{ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, Tracer};
+
+use super::Failure;
+use super::args::{Common, InputArgs, LimitArgs, LoadArgs};
+
+/// Upper bound of the circuit's table operands; it takes what its size carries.
+pub(super) const LOOKUP_BITS: u32 = 8;
+
+/// A file's contents.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+}
+
+fn parse_hex(option: &str, text: &str) -> Result<Vec<u8>, Failure> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    hex::decode(digits).map_err(|error| Failure::usage(format!("{option}: {error}")))
+}
+
+/// A program's bytes and how they are loaded: all that is needed to load it again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Source {
+    bytes: String,
+    raw: bool,
+    entry: Option<String>,
+    stack_size: Option<u64>,
+}
+
+impl Source {
+    /// What the command line names, and what to call it.
+    pub(crate) fn new(path: Option<&Path>, load: &LoadArgs) -> Result<(Self, String), Failure> {
+        let (bytes, name) = match (path, &load.raw_hex) {
+            (Some(path), _) => (read(path)?, path.display().to_string()),
+            (None, Some(text)) => (parse_hex("--raw-hex", text)?, "--raw-hex".to_owned()),
+            (None, None) => return Err(Failure::usage("no program is given")),
+        };
+        let source = Self {
+            bytes: hex::encode(bytes),
+            raw: load.raw || load.raw_hex.is_some(),
+            entry: load.entry.clone(),
+            stack_size: load.stack_size,
+        };
+        Ok((source, name))
+    }
+
+    fn load(&self) -> Result<Program, LoadError> {
+        let mut options = LoadOptions::default();
+        options.entry.clone_from(&self.entry);
+        options.stack_size = self.stack_size.unwrap_or(options.stack_size);
+        // Encoded by `new`; what was stored is compared with its identity by the caller.
+        let bytes = hex::decode(&self.bytes).unwrap_or_default();
+        if self.raw {
+            Program::from_bytecode(&bytes, &options)
+        } else {
+            Program::from_elf(&bytes, &options)
+        }
+    }
+}
+
+/// Loads a program.
+pub(crate) fn load(path: Option<&Path>, args: &LoadArgs) -> Result<(Program, Source), Failure> {
+    let (source, name) = Source::new(path, args)?;
+    let program = source.load().map_err(|error| match error {
+        LoadError::StackSize { .. }
+        | LoadError::EntryInRawBytecode { .. }
+        | LoadError::AmbiguousEntry { .. }
+        | LoadError::UnknownEntry { .. } => Failure::usage(format!("{name}: {error}")),
+        LoadError::Elf { .. } if !source.raw => Failure::input(format!(
+            "{name}: {error}; if it holds plain instructions, say --raw"
+        )),
+        _ => Failure::input(format!("{name}: {error}")),
+    })?;
+    Ok((program, source))
+}
+
+/// The input; empty if none is given.
+pub(crate) fn input(args: &InputArgs) -> Result<Input, Failure> {
+    let bytes = match (&args.input, &args.input_hex) {
+        (Some(path), _) => read(path)?,
+        (None, Some(text)) => parse_hex("--input-hex", text)?,
+        (None, None) => Vec::new(),
+    };
+    let given = bytes.len() as u64;
+    let input = Input::from_bytes(bytes);
+    match args.input_size {
+        Some(size) if size < given => Err(Failure::usage(format!(
+            "--input-size {size} is less than the {given} bytes of input"
+        ))),
+        Some(size) => Ok(input.with_region_size(size)),
+        None => Ok(input),
+    }
+}
+
+/// Executes a program.
+pub(crate) fn trace(
+    program: &Program,
+    input: Input,
+    limits: &LimitArgs,
+) -> Result<ExecutionTrace, Failure> {
+    let tracer = Tracer::new(program).input(input);
+    tracer
+        .step_limit(limits.max_steps)
+        .trace()
+        .map_err(Failure::usage)
+}
+
+/// Where keys are kept.
+pub(crate) fn cache_dir(common: &Common) -> Result<PathBuf, Failure> {
+    if let Some(path) = &common.cache_dir {
+        return Ok(path.clone());
+    }
+    directories::ProjectDirs::from("", "", "zkbpf")
+        .map(|directories| directories.cache_dir().to_owned())
+        .ok_or_else(|| Failure::usage("this system has no cache directory: give --cache-dir"))
+}
+
+/// Parameters must be chosen before anything else is done.
+pub(crate) fn require_srs(common: &Common) -> Result<(), Failure> {
+    if common.srs.is_some() || common.insecure_test_srs {
+        return Ok(());
+    }
+    Err(failure(common, &Error::MissingSrs))
+}
+
+/// What to make keys with. Says so if they are worthless.
+pub(crate) fn config(common: &Common, k: u32) -> Result<KeygenConfig, Failure> {
+    require_srs(common)?;
+    let config = KeygenConfig::new(k, cache_dir(common)?, LOOKUP_BITS);
+    if common.insecure_test_srs {
+        tracing::warn!("INSECURE test parameters: anyone can forge such proofs");
+        return Ok(config.with_insecure_test_srs());
+    }
+    Ok(match &common.srs {
+        Some(path) => config.with_srs(path),
+        None => config,
+    })
+}
+
+/// The prover's errors as those of the command line.
+pub(crate) fn failure(common: &Common, error: &Error) -> Failure {
+    match error {
+        Error::MissingSrs | Error::Shape(_) => Failure::usage(error),
+        Error::Srs { .. } => Failure::input(error),
+        Error::Io { path, .. } if Some(path) == common.srs.as_ref() => Failure::input(error),
+        _ => Failure::other(error),
+    }
+}
+
+/// Programs that were proved or verified here, by identity.
+fn stored_path(common: &Common, id: &[u8; 32]) -> Result<PathBuf, Failure> {
+    let name = format!("program-{}.json", hex::encode(id));
+    Ok(cache_dir(common)?.join(name))
+}
+
+/// Keeps a program for `verify --program-id`. A cache that cannot be written only costs that.
+pub(crate) fn remember(common: &Common, program: &Program, source: &Source) {
+    let stored = stored_path(common, &program.id()).and_then(|path| {
+        if path.exists() {
+            return Ok(());
+        }
+        let bytes = serde_json::to_vec(source).map_err(Failure::other)?;
+        write_whole(&path, &bytes)
+    });
+    if let Err(error) = stored {
+        tracing::warn!("the program is not kept for --program-id: {error}");
+    }
+}
+
+/// The program of this identity, if it is kept here and is what it says.
+pub(crate) fn recall(common: &Common, id: &str) -> Result<Program, Failure> {
+    let bytes = parse_hex("--program-id", id)?;
+    let id = <[u8; 32]>::try_from(bytes)
+        .map_err(|_| Failure::usage("--program-id: an identity has 32 bytes"))?;
+    let path = stored_path(common, &id)?;
+    fs::read(&path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Source>(&bytes).ok())
+        .and_then(|source| source.load().ok())
+        .filter(|program| program.id() == id)
+        .ok_or_else(|| Failure::usage("no program of this identity is known here: give --program"))
+}
+
+/// Writes a file so that it is there wholly or not at all.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::other(format!("{}: {error}", path.display()));
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! `run`: execute only.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::args::{Common, Run};
+use super::output::{self, OutcomeJson};
+use super::{Ending, Failure, program};
+
+#[derive(Serialize)]
+struct RunJson {
+    #[serde(flatten)]
+    outcome: OutcomeJson,
+    steps: u64,
+    opcodes: BTreeMap<&'static str, u64>,
+    program_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+}
+
+pub(crate) fn execute(args: &Run, common: &Common) -> Result<Ending, Failure> {
+    let (program, _) = program::load(args.program.program.as_deref(), &args.program.load)?;
+    let input = program::input(&args.input)?;
+    let trace = program::trace(&program, input, &args.limits)?;
+    let json = RunJson {
+        outcome: trace.outcome().into(),
+        steps: trace.instruction_count(),
+        opcodes: trace.opcode_histogram(),
+        program_id: hex::encode(program.id()),
+        output: args.output.then(|| hex::encode(trace.output())),
+    };
+
+    let mut text = format!(
+        "outcome     {}\nsteps       {}\nprogram id  {}",
+        output::outcome(trace.outcome()),
+        json.steps,
+        json.program_id
+    );
+    let mut opcodes: Vec<_> = json.opcodes.iter().collect();
+    opcodes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    for (name, count) in opcodes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  {count:>12}  {name}");
+    }
+    if let Some(bytes) = &json.output {
+        let _ = write!(text, "\noutput      {bytes}");
+    }
+    output::done(common, &json, &text)
+}

@@ -1,0 +1,200 @@
+//! `verify`: a proof against what the caller expects.
+//!
+//! The file says which `k` it was made for. That only selects one of our own keys: every supported
+//! size proves the same, and the proof is checked against the key that is made here.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use zkbpf::verifier::DecodeError;
+use zkbpf::{
+    Claim, ExecutionProof, ExecutionStatement, ExpectedOutcome, Outcome, Program, verify_execution,
+};
+
+use super::args::{Common, Verify};
+use super::output::{self, OutcomeJson};
+use super::{Ending, Failure, program};
+
+#[derive(Serialize)]
+struct VerifyJson {
+    valid: bool,
+    program_id: String,
+    #[serde(flatten)]
+    outcome: OutcomeJson,
+    steps: u64,
+    chunks: usize,
+    input_checked: bool,
+    outcome_checked: bool,
+    output_checked: bool,
+    srs: String,
+    key: String,
+    verify_ms: f64,
+}
+
+/// What is left to say of a proof that is refused.
+#[derive(Serialize)]
+struct RefusedJson {
+    valid: bool,
+    program_id: String,
+    reason: String,
+}
+
+pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure> {
+    let (program, source) = expected_program(args, common)?;
+    if !args.input.is_given() && !args.any_input {
+        return Err(Failure::usage(
+            "which input? Give --input, --input-hex or --input-size (0 for none), or accept any \
+             with --any-input",
+        ));
+    }
+    let claim = claim(args, program)?;
+    program::require_srs(common)?;
+
+    let refuse = |reason: String| {
+        let json = RefusedJson {
+            valid: false,
+            program_id: hex::encode(claim.program.id()),
+            reason,
+        };
+        output::result(common, &json, &format!("INVALID: {}", json.reason))?;
+        Ok(Ending::Invalid)
+    };
+    let bytes = program::read(&args.file)?;
+    let proof = match ExecutionProof::from_bytes(&bytes) {
+        Ok(proof) => proof,
+        Err(error @ (DecodeError::Magic { .. } | DecodeError::Format { .. })) => {
+            return Err(Failure::input(format!("{}: {error}", args.file.display())));
+        }
+        Err(error) => return refuse(error.to_string()),
+    };
+    let config = program::config(common, proof.info().k)?;
+    if let Err(error) = config.shape() {
+        return refuse(error.to_string());
+    }
+    let key = config
+        .verifying_key()
+        .map_err(|error| program::failure(common, &error))?;
+    if proof.info().srs != key.srs() {
+        let (found, expected) = (proof.info().srs, key.srs());
+        return refuse(format!(
+            "it was made with parameters {found}, not {expected}"
+        ));
+    }
+    let start = Instant::now();
+    let verified = verify_execution(proof.chunks(), &claim, &key);
+    let verify_ms = start.elapsed().as_secs_f64() * 1e3;
+    let statement = match verified {
+        Ok(statement) => statement,
+        Err(error) => return refuse(error.to_string()),
+    };
+    if let Some(reason) = wrong_trap(args, &statement) {
+        return refuse(reason);
+    }
+    if let Some(source) = &source {
+        program::remember(common, &claim.program, source);
+    }
+    accept(&statement, verify_ms, args, common)
+}
+
+fn expected_program(
+    args: &Verify,
+    common: &Common,
+) -> Result<(Program, Option<program::Source>), Failure> {
+    if let Some(id) = &args.program_id {
+        return Ok((program::recall(common, id)?, None));
+    }
+    if args.program.is_none() && args.load.raw_hex.is_none() {
+        let message = "which program? Give --program, --raw-hex or --program-id";
+        return Err(Failure::usage(message));
+    }
+    let (program, source) = program::load(args.program.as_deref(), &args.load)?;
+    Ok((program, Some(source)))
+}
+
+fn claim(args: &Verify, program: Program) -> Result<Claim, Failure> {
+    let input = if args.any_input {
+        None
+    } else {
+        Some(program::input(&args.input)?)
+    };
+    let output = args
+        .expect_output
+        .as_deref()
+        .map(program::read)
+        .transpose()?;
+    let outcome = match (args.expect_r0, args.expect_trap) {
+        (Some(r0), _) => ExpectedOutcome::Exactly(Outcome::Halt { r0 }),
+        (None, Some(trap)) => match trap.pc {
+            Some(pc) => ExpectedOutcome::Exactly(Outcome::Trap {
+                kind: trap.kind,
+                pc,
+            }),
+            // Which trap is compared afterwards, with the proved outcome.
+            None => ExpectedOutcome::Any,
+        },
+        (None, None) if args.any_outcome => ExpectedOutcome::Any,
+        (None, None) => ExpectedOutcome::Halt,
+    };
+    Ok(Claim {
+        program,
+        input,
+        outcome,
+        output,
+        budget: args.limits.max_steps,
+    })
+}
+
+/// Why the proved outcome is not the expected trap, wherever it happened.
+fn wrong_trap(args: &Verify, statement: &ExecutionStatement) -> Option<String> {
+    let expected = args.expect_trap?.kind;
+    match statement.outcome {
+        Outcome::Trap { kind, .. } if kind == expected => None,
+        found => Some(format!(
+            "it ends with {}, not with trap {}",
+            output::outcome(found),
+            expected.name()
+        )),
+    }
+}
+
+fn accept(
+    statement: &ExecutionStatement,
+    verify_ms: f64,
+    args: &Verify,
+    common: &Common,
+) -> Result<Ending, Failure> {
+    let json = VerifyJson {
+        valid: true,
+        program_id: hex::encode(statement.program_id),
+        outcome: statement.outcome.into(),
+        steps: statement.steps,
+        chunks: statement.chunks,
+        input_checked: statement.input_checked,
+        outcome_checked: !args.any_outcome,
+        output_checked: statement.output_checked,
+        srs: statement.srs.to_string(),
+        key: statement.key.to_string(),
+        verify_ms,
+    };
+    let mut text = format!(
+        "VALID\noutcome     {}\nsteps       {} in {}\nsrs         {}\n\
+         program id  {}\ntook        {verify_ms:.0} ms",
+        output::outcome(statement.outcome),
+        statement.steps,
+        output::chunks(statement.chunks),
+        json.srs,
+        json.program_id
+    );
+    for (checked, what) in [
+        (json.input_checked, "input"),
+        (json.outcome_checked, "outcome"),
+    ] {
+        if !checked {
+            text.push_str(&format!("\nnot checked {what}"));
+        }
+    }
+    if statement.srs.is_insecure() {
+        text.push_str("\nINSECURE    the parameters are for tests: anyone can forge such proofs");
+    }
+    output::done(common, &json, &text)
+}

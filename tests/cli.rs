@@ -1,0 +1,606 @@
+//! Every verb of the command line, through the built binary.
+
+mod asm;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use asm::{EXIT, Fields, bytecode};
+use serde_json::{Value, json};
+
+/// What a command did.
+struct Done {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Done {
+    fn json(&self) -> Value {
+        let parsed = serde_json::from_str(&self.stdout);
+        parsed.unwrap_or_else(|error| panic!("{error}: {} {}", self.stdout, self.stderr))
+    }
+
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "stdout: {}\nstderr: {}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+}
+
+fn zkbpf<S: AsRef<str>>(arguments: &[S]) -> Done {
+    let arguments = arguments.iter().map(|argument| argument.as_ref());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(env!("CARGO_BIN_EXE_zkbpf"))
+        .args(arguments)
+        .env_remove("ZKBPF_LOG")
+        .output()
+        .expect("the binary runs");
+    Done {
+        code: status.code().expect("it was not killed"),
+        stdout: String::from_utf8(stdout).expect("UTF-8"),
+        stderr: String::from_utf8(stderr).expect("UTF-8"),
+    }
+}
+
+/// The same, with keys that all tests share.
+fn with_keys(arguments: &[&str]) -> Done {
+    let keys = concat!(env!("CARGO_TARGET_TMPDIR"), "/keys");
+    zkbpf(&[arguments, &["--insecure-test-srs", "--cache-dir", keys]].concat())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// A file of this test binary.
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli");
+    fs::create_dir_all(&folder).expect("writable");
+    folder.join(name)
+}
+
+fn hex_of(slots: &[Fields]) -> String {
+    hex::encode(bytecode(slots))
+}
+
+/// `*(u64 *)r1 += 1; r0 = *(u64 *)r1; exit`
+fn increment() -> String {
+    hex_of(&[
+        (0x79, 0, 1, 0, 0),
+        (0x07, 0, 0, 0, 1),
+        (0x7b, 1, 0, 0, 0),
+        EXIT,
+    ])
+}
+
+/// `r0 = 7; r0 = *(u8 *)(r1 + 0)`, without an input.
+fn fault() -> String {
+    hex_of(&[(0xb7, 0, 0, 0, 7), (0x71, 0, 1, 0, 0), EXIT])
+}
+
+const INPUT: &str = "2900000000000000";
+
+/// A proof of `increment`, in two chunks, and what `prove --json` said.
+static PROVED: LazyLock<(PathBuf, Value)> = LazyLock::new(|| {
+    let file = scratch("increment.proof");
+    let program = increment();
+    let arguments = [
+        "prove",
+        "--raw-hex",
+        &program,
+        "--input-hex",
+        INPUT,
+        "-o",
+        text(&file),
+        "--k",
+        "10",
+        "--chunk-size",
+        "3",
+        "--mode",
+        "sequential",
+        "--threads",
+        "2",
+        "--json",
+    ];
+    let done = with_keys(&arguments).expect(0);
+    (file, done.json())
+});
+
+fn verify(file: &Path, arguments: &[&str]) -> Done {
+    with_keys(&[&["verify", text(file), "--json"], arguments].concat())
+}
+
+#[test]
+fn run_reports_halts() {
+    let program = increment();
+    let done = zkbpf(&[
+        "run",
+        "--raw-hex",
+        &program,
+        "--input-hex",
+        INPUT,
+        "--json",
+        "--output",
+    ]);
+    let mut json = done.expect(0).json();
+    let id = json["program_id"].take();
+    assert_eq!(id.as_str().expect("a string").len(), 64);
+    assert_eq!(
+        json,
+        json!({
+            "outcome": "halt",
+            "r0": "0x2a",
+            "trap": null,
+            "steps": 4,
+            "opcodes": {"ldxdw": 1, "add64": 1, "stxdw": 1, "exit": 1},
+            "program_id": null,
+            "output": "2a00000000000000",
+        })
+    );
+    let done = zkbpf(&["run", "--raw-hex", &program, "--input-size", "8"]).expect(0);
+    assert!(done.stdout.contains("halt, r0 = 0x1"), "{}", done.stdout);
+}
+
+#[test]
+fn run_reports_traps() {
+    let json = zkbpf(&["run", "--raw-hex", &fault(), "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(json["outcome"], "trap");
+    assert_eq!(json["r0"], Value::Null);
+    assert_eq!(json["trap"], json!({"kind": "AccessViolation", "pc": 1}));
+    assert_eq!(json["steps"], 2);
+    assert!(json.get("output").is_none());
+
+    let program = increment();
+    let arguments = [
+        "run",
+        "--raw-hex",
+        &program,
+        "--input-size",
+        "8",
+        "--max-steps",
+        "2",
+    ];
+    let json = zkbpf(&[&arguments[..], &["--json"]].concat())
+        .expect(0)
+        .json();
+    assert_eq!(
+        json["trap"],
+        json!({"kind": "ExceededMaxInstructions", "pc": 2})
+    );
+}
+
+#[test]
+fn run_loads_objects_and_raw_files() {
+    let object = format!("{}/examples/programs/fib.o", env!("CARGO_MANIFEST_DIR"));
+    let input = scratch("fib.input");
+    fs::write(&input, 10_u64.to_le_bytes()).expect("writable");
+    let arguments = [
+        "run",
+        &object,
+        "--input",
+        text(&input),
+        "--isa",
+        "ebpf",
+        "--json",
+    ];
+    let json = zkbpf(&[&arguments[..], &["--entry", "entry"]].concat())
+        .expect(0)
+        .json();
+    assert_eq!(json["r0"], "0x37");
+
+    let raw = scratch("increment.bin");
+    fs::write(&raw, hex::decode(increment()).expect("hex")).expect("writable");
+    let arguments = ["run", text(&raw), "--raw", "--input-hex", INPUT, "--json"];
+    assert_eq!(zkbpf(&arguments).expect(0).json()["r0"], "0x2a");
+    let done = zkbpf(&arguments[..2]).expect(3);
+    assert!(done.stderr.contains("--raw"), "{}", done.stderr);
+}
+
+#[test]
+fn mistakes_have_exit_codes() {
+    let program = increment();
+    let nowhere = scratch("nowhere");
+    for (arguments, code, words) in [
+        (vec![], 2, "Usage"),
+        (vec!["run"], 2, "PROGRAM"),
+        (vec!["run", text(&nowhere)], 3, "nowhere"),
+        (vec!["run", "--raw-hex", "xx"], 2, "--raw-hex"),
+        (
+            vec!["run", "--raw-hex", "ff00000000000000"],
+            3,
+            "opcode 0xff",
+        ),
+        (
+            vec!["run", "--raw-hex", &program, "--entry", "f"],
+            2,
+            "entry",
+        ),
+        (
+            vec!["run", "--raw-hex", &program, "--isa", "sbpf-v9"],
+            2,
+            "ebpf",
+        ),
+        (
+            vec!["run", "--raw-hex", &program, "--stack-size", "5"],
+            2,
+            "512",
+        ),
+        (
+            vec![
+                "run",
+                "--raw-hex",
+                &program,
+                "--input-hex",
+                INPUT,
+                "--input-size",
+                "7",
+            ],
+            2,
+            "--input-size",
+        ),
+        (
+            vec!["run", "--raw-hex", &program, "--threads", "0"],
+            2,
+            "--threads",
+        ),
+        (vec!["keygen", "--k", "10"], 2, "--insecure-test-srs"),
+        (
+            vec!["keygen", "--k", "9", "--insecure-test-srs"],
+            2,
+            "k = 9",
+        ),
+        (
+            vec!["keygen", "--k", "10", "--srs", text(&nowhere)],
+            3,
+            "nowhere",
+        ),
+        (
+            vec!["keygen", "--srs", text(&nowhere), "--insecure-test-srs"],
+            2,
+            "cannot be used with",
+        ),
+        (vec!["prove", "--raw-hex", &program, "-o", "x"], 2, "--srs"),
+        (vec!["inspect", text(&nowhere)], 3, "nowhere"),
+        (vec!["cache", "burn"], 2, "burn"),
+    ] {
+        let done = zkbpf(&arguments);
+        assert_eq!(done.code, code, "{arguments:?}: {}", done.stderr);
+        assert!(
+            done.stderr.contains(words),
+            "{arguments:?}: {}",
+            done.stderr
+        );
+        assert!(done.stdout.is_empty(), "{arguments:?}: {}", done.stdout);
+    }
+    let json = zkbpf(&["run", text(&nowhere), "--json"]).expect(3).json();
+    assert_eq!(json["exit_code"], 3);
+    assert!(
+        json["error"]
+            .as_str()
+            .expect("a string")
+            .contains("nowhere")
+    );
+    zkbpf(&["--help"]).expect(0);
+    zkbpf(&["--version"]).expect(0);
+}
+
+#[test]
+fn prove_reports_what_it_did() {
+    let (file, json) = &*PROVED;
+    for (field, value) in [
+        ("outcome", json!("halt")),
+        ("r0", json!("0x2a")),
+        ("trap", Value::Null),
+        ("steps", json!(4)),
+        ("chunks", json!(2)),
+        ("k", json!(10)),
+        ("chunk_size", json!(3)),
+        ("verified", json!(true)),
+        ("srs", json!("insecure-test")),
+        (
+            "proof_bytes",
+            json!(fs::metadata(file).expect("there").len()),
+        ),
+    ] {
+        assert_eq!(json[field], value, "{field}");
+    }
+    assert!(json["prove_seconds"].as_f64().expect("a number") > 0.0);
+    if cfg!(target_os = "linux") {
+        assert!(json["cpu_seconds"].as_f64().expect("a number") > 0.0);
+        assert!(json["peak_rss_bytes"].as_u64().expect("a number") > 1 << 20);
+    }
+    let run = zkbpf(&["run", "--raw-hex", &increment(), "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(json["program_id"], run["program_id"]);
+}
+
+#[test]
+fn verify_accepts_what_was_proved() {
+    let (file, proved) = &*PROVED;
+    let program = increment();
+    let output = scratch("increment.output");
+    fs::write(&output, 42_u64.to_le_bytes()).expect("writable");
+    let claim = ["--raw-hex", &program, "--input-hex", INPUT];
+    let json = verify(file, &claim).expect(0).json();
+    assert!(json["verify_ms"].as_f64().expect("a number") > 0.0);
+    for (field, value) in [
+        ("valid", json!(true)),
+        ("program_id", proved["program_id"].clone()),
+        ("outcome", json!("halt")),
+        ("r0", json!("0x2a")),
+        ("trap", Value::Null),
+        ("steps", json!(4)),
+        ("chunks", json!(2)),
+        ("input_checked", json!(true)),
+        ("outcome_checked", json!(true)),
+        ("output_checked", json!(false)),
+        ("srs", json!("insecure-test")),
+    ] {
+        assert_eq!(json[field], value, "{field}");
+    }
+    let exact = ["--expect-r0", "42", "--expect-output", text(&output)];
+    let json = verify(file, &[&claim[..], &exact].concat())
+        .expect(0)
+        .json();
+    assert_eq!(json["output_checked"], true);
+
+    let any = ["--raw-hex", &program, "--any-input", "--any-outcome"];
+    let json = verify(file, &any).expect(0).json();
+    assert_eq!(
+        (&json["input_checked"], &json["outcome_checked"]),
+        (&json!(false), &json!(false))
+    );
+
+    // The program is known by its identity where it was proved, and nowhere else.
+    let id = proved["program_id"].as_str().expect("a string");
+    verify(file, &["--program-id", id, "--input-hex", INPUT]).expect(0);
+    let other = id.replace(['0', '1', '2', '3'], "4");
+    let done = verify(file, &["--program-id", &other, "--input-hex", INPUT]).expect(2);
+    assert!(done.stderr.contains("give --program"), "{}", done.stderr);
+
+    let text = with_keys(&[&["verify", text(file)], &claim[..]].concat())
+        .expect(0)
+        .stdout;
+    assert!(
+        text.starts_with("VALID\n") && text.contains("INSECURE"),
+        "{text}"
+    );
+}
+
+#[test]
+fn verify_refuses_other_claims() {
+    let (file, _) = &*PROVED;
+    let program = increment();
+    let other_program = hex_of(&[
+        (0x79, 0, 1, 0, 0),
+        (0x07, 0, 0, 0, 2),
+        (0x7b, 1, 0, 0, 0),
+        EXIT,
+    ]);
+    let output = scratch("wrong.output");
+    fs::write(&output, 43_u64.to_le_bytes()).expect("writable");
+    let given = ["--raw-hex", program.as_str(), "--input-hex", INPUT];
+    let with = |more: &[&'static str]| [&given, more].concat();
+    for (arguments, reason) in [
+        (with(&["--expect-r0", "0x2b"]), "ends with"),
+        (
+            with(&["--expect-trap", "AccessViolation"]),
+            "AccessViolation",
+        ),
+        (with(&["--expect-trap", "AccessViolation@1"]), "ends with"),
+        (with(&["--max-steps", "100"]), "step budget"),
+        (with(&["--stack-size", "1024"]), "another"),
+        (with(&["--input-size", "16"]), "input region"),
+        (
+            vec!["--raw-hex", &program, "--input-hex", "2a00000000000000"],
+            "another input",
+        ),
+        (
+            vec!["--raw-hex", &other_program, "--input-hex", INPUT],
+            "another program",
+        ),
+        (
+            [&given[..], &["--expect-output", text(&output)]].concat(),
+            "another output",
+        ),
+    ] {
+        let json = verify(file, &arguments).expect(1).json();
+        assert_eq!(json["valid"], false, "{arguments:?}");
+        let found = json["reason"].as_str().expect("a string");
+        assert!(found.contains(reason), "{arguments:?}: {found}");
+    }
+}
+
+#[test]
+fn verify_needs_expectations_and_parameters() {
+    let (file, _) = &*PROVED;
+    let program = increment();
+    for (arguments, words) in [
+        (vec!["--raw-hex", &program], "--any-input"),
+        (vec!["--input-hex", INPUT], "--program"),
+        (
+            vec!["--raw-hex", &program, "--any-input", "--input-hex", INPUT],
+            "--any-input",
+        ),
+        (
+            vec![
+                "--raw-hex",
+                &program,
+                "--any-input",
+                "--any-outcome",
+                "--expect-r0",
+                "1",
+            ],
+            "--expect-r0",
+        ),
+        (
+            vec!["--raw-hex", &program, "--any-input", "--expect-trap", "Bad"],
+            "no such trap",
+        ),
+        (
+            vec!["--raw-hex", &program, "--program-id", "00", "--any-input"],
+            "--raw-hex",
+        ),
+    ] {
+        let done = verify(file, &arguments).expect(2);
+        assert!(
+            done.stderr.contains(words),
+            "{arguments:?}: {}",
+            done.stderr
+        );
+    }
+    // Whatever the file says, test parameters must be asked for.
+    let arguments = [
+        "verify",
+        text(file),
+        "--raw-hex",
+        &program,
+        "--input-hex",
+        INPUT,
+    ];
+    let done = zkbpf(&arguments).expect(2);
+    assert!(
+        done.stderr.contains("--insecure-test-srs"),
+        "{}",
+        done.stderr
+    );
+    assert!(done.stdout.is_empty());
+}
+
+#[test]
+fn verify_refuses_damaged_files() {
+    let (file, _) = &*PROVED;
+    let program = increment();
+    let claim = ["--raw-hex", program.as_str(), "--input-hex", INPUT];
+    let bytes = fs::read(file).expect("there");
+    let damaged = scratch("damaged.proof");
+    let middle = bytes.len() / 2;
+    let mut flipped = bytes.clone();
+    flipped[middle] ^= 1;
+    let longer = [&bytes[..], &[0]].concat();
+    for wrong in [
+        &flipped,
+        &bytes[..bytes.len() - 1],
+        &bytes[..middle],
+        &longer,
+    ] {
+        fs::write(&damaged, wrong).expect("writable");
+        assert_eq!(verify(&damaged, &claim).expect(1).json()["valid"], false);
+    }
+    for no_proof in [&b""[..], b"something else", &bytes[1..]] {
+        fs::write(&damaged, no_proof).expect("writable");
+        verify(&damaged, &claim).expect(3);
+        with_keys(&["inspect", text(&damaged)]).expect(3);
+    }
+}
+
+#[test]
+fn traps_are_proved_and_expected() {
+    let file = scratch("fault.proof");
+    let program = fault();
+    let arguments = [
+        "prove",
+        "--raw-hex",
+        &program,
+        "-o",
+        text(&file),
+        "--k",
+        "10",
+        "--json",
+    ];
+    let json = with_keys(&arguments).expect(0).json();
+    assert_eq!(json["trap"], json!({"kind": "AccessViolation", "pc": 1}));
+
+    let claim = ["--raw-hex", &program, "--input-size", "0"];
+    let with = |more: &[&'static str]| verify(&file, &[&claim, more].concat());
+    with(&[]).expect(1);
+    with(&["--expect-r0", "0"]).expect(1);
+    with(&["--expect-trap", "CallDepthExceeded"]).expect(1);
+    with(&["--expect-trap", "AccessViolation@0"]).expect(1);
+    let json = with(&["--expect-trap", "AccessViolation"]).expect(0).json();
+    assert_eq!(
+        (&json["outcome"], &json["r0"]),
+        (&json!("trap"), &Value::Null)
+    );
+    assert_eq!(json["outcome_checked"], true);
+    with(&["--expect-trap", "AccessViolation@1"]).expect(0);
+}
+
+#[test]
+fn inspect_shows_and_does_not_verify() {
+    let (file, proved) = &*PROVED;
+    let json = zkbpf(&["inspect", text(file), "--json"]).expect(0).json();
+    for (field, value) in [
+        ("verified", json!(false)),
+        ("program_id", proved["program_id"].clone()),
+        ("outcome", json!("halt")),
+        ("r0", json!("0x2a")),
+        ("steps", json!(4)),
+        ("k", json!(10)),
+        ("srs", json!("insecure-test")),
+        ("insecure", json!(true)),
+        ("isa", json!("ebpf")),
+        ("input_size", json!(8)),
+    ] {
+        assert_eq!(json[field], value, "{field}");
+    }
+    let chunks = json["chunks"].as_array().expect("a list");
+    assert_eq!(chunks.len(), 2);
+    assert_eq!(
+        (&chunks[1]["steps_in"], &chunks[1]["steps_out"]),
+        (&json!(3), &json!(4))
+    );
+    let text = zkbpf(&["inspect", text(file)]).expect(0).stdout;
+    assert!(
+        text.starts_with("NOT VERIFIED") && text.contains("INSECURE"),
+        "{text}"
+    );
+}
+
+#[test]
+fn keys_are_made_listed_and_cleared() {
+    let folder = scratch("own-cache");
+    // Left by a run before.
+    let _ = fs::remove_dir_all(&folder);
+    let own = ["--cache-dir", text(&folder), "--json"];
+    let cache = |verb| {
+        zkbpf(&[&["cache", verb], &own[..]].concat())
+            .expect(0)
+            .json()
+    };
+    assert_eq!(cache("list")["entries"], json!([]));
+
+    let arguments = ["keygen", "--k", "10", "--insecure-test-srs", "--quiet"];
+    let json = zkbpf(&[&arguments[..], &own].concat()).expect(0).json();
+    assert_eq!(
+        (&json["k"], &json["srs"]),
+        (&json!(10), &json!("insecure-test"))
+    );
+    let list = cache("list");
+    assert_eq!(list["path"], text(&folder));
+    assert!(list["bytes"].as_u64().expect("a number") > 100_000);
+
+    fs::write(folder.join("mine.txt"), "kept").expect("writable");
+    cache("clear");
+    assert_eq!(cache("list")["entries"], json!([]));
+    assert_eq!(
+        fs::read_to_string(folder.join("mine.txt")).expect("there"),
+        "kept"
+    );
+    let path = zkbpf(&["cache", "path", "--cache-dir", text(&folder)])
+        .expect(0)
+        .stdout;
+    assert_eq!(path.trim_end(), text(&folder));
+}
