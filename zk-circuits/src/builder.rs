@@ -65,6 +65,11 @@ pub(crate) fn two_pow(bits: u32) -> Expr {
     Expression::Constant(Fr::from(2).pow([u64::from(bits)]))
 }
 
+/// `1 / value`, for a value that is not zero.
+pub(crate) fn inverse(value: u64) -> Expr {
+    Expression::Constant(Fr::from(value).invert().expect("not zero"))
+}
+
 /// The field element of an unsigned integer.
 fn unsigned(value: u128) -> Fr {
     Fr::from_raw([value as u64, (value >> 64) as u64, 0, 0])

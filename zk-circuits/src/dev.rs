@@ -263,7 +263,7 @@ pub fn boundary_words(plan: &Plan, boundary: usize) -> &[u64] {
     plan.words(boundary)
 }
 
-/// The step, slot and micro-operation of a row.
+/// The step of a row, its slot and instruction, and the micro-operation.
 #[must_use]
 pub fn describe(witness: &ChunkWitness, row: usize) -> String {
     let Some(values) = row
@@ -273,10 +273,12 @@ pub fn describe(witness: &ChunkWitness, row: usize) -> String {
         return String::new();
     };
     let class = Class::from_flags(|cell| values[cell] == 1).map_or("padding", Class::name);
+    let pc = values[Cell::Pc] - SLOT_ROW as i128;
+    let slot = usize::try_from(pc).unwrap_or(usize::MAX);
     format!(
-        "[step {}, pc {}, row {} of the program table, {class}]",
+        "[step {}, pc {pc}: {}; row {} of the program table, {class}]",
         values[Cell::Steps],
-        values[Cell::Pc] - SLOT_ROW as i128,
+        witness.microcode().disassembly(slot),
         values[Cell::Upc],
     )
 }

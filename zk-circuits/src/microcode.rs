@@ -399,6 +399,8 @@ pub struct Microcode {
     rodata_base: u64,
     slots: u32,
     entry: u32,
+    #[cfg(feature = "dev")]
+    listing: Vec<String>,
 }
 
 impl Microcode {
@@ -502,6 +504,10 @@ impl Microcode {
             rodata_base,
             slots: slots as u32,
             entry: program.entry(),
+            #[cfg(feature = "dev")]
+            listing: (0..slots as u32)
+                .map(|pc| program.disassemble(pc))
+                .collect(),
         })
     }
 
@@ -515,6 +521,12 @@ impl Microcode {
     #[must_use]
     pub fn op(&self, row: usize) -> Option<&MicroOp> {
         self.ops.get(row).and_then(Option::as_ref)
+    }
+
+    /// The instruction at a slot, disassembled; empty outside the program.
+    #[cfg(feature = "dev")]
+    pub(crate) fn disassembly(&self, slot: usize) -> &str {
+        self.listing.get(slot).map_or("", String::as_str)
     }
 
     /// Number of slots of the program.

@@ -1,6 +1,6 @@
 //! What every row has, whatever its class: flags, fetch, two accesses, limbs, successor, padding.
 
-use crate::builder::{Builder, Expr, constant, two_pow};
+use crate::builder::{Builder, Expr, constant, inverse, two_pow};
 use crate::bus::Bus;
 use crate::cell::{Cell, FETCHED_BITS, FREE_BITS, GROUPS, LIMBS, MEMBERS};
 use crate::class::Class;
@@ -196,15 +196,6 @@ fn conjunction(
             vec![kind(), x, y, z],
         );
     }
-}
-
-/// `1 / value` as a constant.
-fn inverse(value: u64) -> Expr {
-    Expr::Constant(
-        halo2curves::bn256::Fr::from(value)
-            .invert()
-            .expect("not zero"),
-    )
 }
 
 /// Which row follows, by mode; what the state is there.

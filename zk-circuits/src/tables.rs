@@ -1,7 +1,7 @@
 //! Everything that receives: lookup tables, program table, page list, memory words at the boundaries.
 
 use crate::Committed;
-use crate::builder::{Builder, Expr, constant, field, two_pow};
+use crate::builder::{Builder, Expr, constant, field, inverse, two_pow};
 use crate::bus::Bus;
 use crate::instance::InstanceCell;
 use crate::shape::{FIRST_PAGE, FIRST_ROW, INPUT_INTERVAL_ROWS, PAGE_STRIDE, REGISTERS, Shape};
@@ -269,10 +269,8 @@ fn pages(builder: &mut Builder, shape: Shape) {
         separator * (page(builder, 0) - builder.fixed(FixedColumn::TableY)),
     );
     // 2·(2 − 1)·(3 − 2) = 2 on limb rows, 0 on all others.
-    let limb = list(builder)
-        * (list(builder) - constant(1))
-        * (constant(3) - list(builder))
-        * Expr::Constant(Fr::from(2).invert().expect("2 is not zero"));
+    let limb =
+        list(builder) * (list(builder) - constant(1)) * (constant(3) - list(builder)) * inverse(2);
     let tuple = range_tuple(page(builder, 0));
     builder.send(Bus::Range, "a limb of a page distance", limb, tuple);
 }
@@ -314,7 +312,7 @@ fn memory(builder: &mut Builder) {
         builder.require_zero(name, other_lane.clone() * builder.committed(column, 0));
     }
     // 1 on words of either lane.
-    let half = Expr::Constant(Fr::from(2).invert().expect("2 is not zero"));
+    let half = inverse(2);
     let word = lane.clone() * (constant(3) - lane) * half;
     let row = builder.fixed(FixedColumn::Row);
     let entry = builder.committed(Committed::EntryPrivate, 0)

@@ -23,7 +23,7 @@
 
 use bpf_tracer::canonical::{Instruction, Op, Size, Source};
 
-use crate::builder::{Builder, Expr, constant, two_pow};
+use crate::builder::{Builder, Expr, constant, inverse, two_pow};
 use crate::bus::Bus;
 use crate::cell::{Cell, LIMBS, Row};
 use crate::class::Class;
@@ -363,15 +363,6 @@ fn crossing_rows(builder: &mut Builder) {
 /// Byte offset of the row's address in its word.
 fn byte_offset(builder: &Builder) -> Expr {
     builder.cell(Cell::P0) - builder.cell(Cell::P1) * constant(8)
-}
-
-/// `1 / value` as a constant.
-fn inverse(value: u64) -> Expr {
-    Expr::Constant(
-        halo2curves::bn256::Fr::from(value)
-            .invert()
-            .expect("not zero"),
-    )
 }
 
 /// Address, size and kind of the access that begins in a row.
