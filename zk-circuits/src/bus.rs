@@ -28,9 +28,9 @@ pub enum Bus {
     Program = 1,
     /// Words: (address, value, time).
     Memory = 2,
-    /// Table operands and pages: (kind, x, y, z); see [`crate::tables`].
+    /// Table operands and pages: (kind, x, y, z); see `tables.rs`.
     Table = 3,
-    /// Integers below the width of a limb or half: (kind, value); see [`crate::tables`].
+    /// Integers below the width of a limb or half: (kind, value); see `tables.rs`.
     Range = 4,
     /// Differences of times: (value).
     Time = 5,
