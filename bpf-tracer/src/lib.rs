@@ -35,8 +35,8 @@
 //!   is a step too, at `pc` = number of slots. Reaching the step limit is none.
 //! * A load or store may have any alignment. It must lie in one region that permits it;
 //!   addresses wrap modulo 2^64, the end of an access does not.
-//! * A call saves `r6` to `r10` and lowers `r10` by [`FRAME_BYTES`]; its depth is checked before
-//!   the target of `callx` is.
+//! * A call saves `r6` to `r10` and lowers `r10` by [`FRAME_BYTES`]; the target of `callx` is
+//!   checked before the depth is.
 //!
 //! # Features
 //!

@@ -8,7 +8,7 @@ use halo2_proofs::plonk;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, G1Affine, G2Affine};
 use halo2curves::serde::SerdeObject;
-use zk_circuits::{ChunkCircuit, Shape};
+use zk_circuits::{ChunkCircuit, Committed, Shape};
 
 use crate::DecodeError;
 use crate::codec::{Reader, Writer};
@@ -210,10 +210,10 @@ impl VerifyingKey {
             return wrong("it has not one instance column");
         }
         let phases = cs.advice_column_phase();
-        if phases.len() < crate::verify::COMMITTED
+        if phases.len() < Committed::COUNT
             || phases
                 .iter()
-                .take(crate::verify::COMMITTED)
+                .take(Committed::COUNT)
                 .any(|phase| *phase != 0)
         {
             return wrong("the committed columns are not in the first phase");

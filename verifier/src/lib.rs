@@ -36,6 +36,6 @@ mod verify;
 pub use error::{ChunkError, ClaimError, DecodeError, LinkError, VerifyError};
 pub use key::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey};
 pub use proof::{ChunkProof, ExecutionProof, RunInfo};
-pub use public::{ColumnStream, Lane, PublicColumn, RESERVED_ROWS, commit};
+pub use public::{ColumnStream, Lane, PublicColumn, commit};
 pub use statement::{ChunkStatement, Claim, Commitments, ExecutionStatement, ExpectedOutcome};
 pub use verify::{verify_chain, verify_chunk, verify_execution};

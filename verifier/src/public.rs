@@ -15,9 +15,7 @@ use halo2_proofs::arithmetic::best_multiexp;
 use halo2curves::bn256::{Fr, G1Affine};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Error as RngError, RngCore, SeedableRng};
-
-/// Rows at the start of a committed column that no bus sees.
-pub const RESERVED_ROWS: usize = 8;
+use zk_circuits::RESERVED_ROWS;
 
 /// Domain of the streams of public columns.
 const PUBLIC_DOMAIN: &str = "zkbpf public column v1";

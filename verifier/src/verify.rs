@@ -16,8 +16,8 @@ use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rayon::prelude::*;
 use zk_circuits::shape::{MAX_CALL_DEPTH, PAGE_BYTES};
 use zk_circuits::{
-    ChunkInstance, Microcode, PageList, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, first_boundary,
-    page_column, program_columns, public_words,
+    ChunkInstance, Committed, Microcode, PageList, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP,
+    first_boundary, page_column, program_columns, public_words,
 };
 
 use crate::error::{ChunkError, ClaimError, LinkError, VerifyError};
@@ -26,8 +26,6 @@ use crate::proof::ChunkProof;
 use crate::public::{Lane, PublicColumn, commit};
 use crate::statement::{ChunkStatement, Claim, Commitments, ExecutionStatement};
 
-/// Number of committed columns: the first advice columns, whose commitments begin a proof.
-pub(crate) const COMMITTED: usize = 8;
 /// Bytes of a point or scalar.
 const ELEMENT_BYTES: usize = 32;
 
@@ -225,7 +223,7 @@ fn check_canonical(proof: &[u8], layout: ProofLayout) -> Result<Commitments, Chu
         return Err(ChunkError::Length { found, expected });
     }
     let first_opening = layout.points.saturating_add(layout.scalars);
-    let mut head = Vec::with_capacity(COMMITTED);
+    let mut head = Vec::with_capacity(Committed::COUNT);
     for (element, bytes) in proof.chunks_exact(ELEMENT_BYTES).enumerate() {
         let is_scalar = (layout.points..first_opening).contains(&element);
         let point = if is_scalar {
@@ -234,11 +232,11 @@ fn check_canonical(proof: &[u8], layout: ProofLayout) -> Result<Commitments, Chu
             canonical_point(bytes).map(Some)
         };
         match point.ok_or(ChunkError::NotCanonical { element })? {
-            Some(point) if head.len() < COMMITTED => head.push(point),
+            Some(point) if head.len() < Committed::COUNT => head.push(point),
             _ => {}
         }
     }
-    match <[G1Affine; COMMITTED]>::try_from(head) {
+    match <[G1Affine; Committed::COUNT]>::try_from(head) {
         Ok(
             [
                 entry_private,

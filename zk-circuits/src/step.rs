@@ -208,7 +208,7 @@ fn successor(builder: &mut Builder) {
     let one = || constant(1);
     let active = builder.is_active();
 
-    // Padding has mode bits too: what it does is "padding keeps the state", which contradicts none of these only if both bits are set.
+    // Padding sets both mode bits, so that only its own rule below says what follows.
     let following = upc.clone() + one();
     let branch = following.clone() + builder.cell(Cell::T) * (target.clone() - following);
     builder.require_zero(

@@ -9,6 +9,7 @@
 //!   slot of the program (`imm` of them), and then `r` is its row.
 //! * `Exit`: goes to the return address and one frame back. The outermost one is the row that halts.
 
+use bpf_tracer::FRAME_BYTES;
 use bpf_tracer::canonical::layout::TEXT_BASE;
 use bpf_tracer::canonical::{Instruction, Op, Width};
 
@@ -26,9 +27,6 @@ pub(super) const FAMILY: Family = Family {
     expand,
 };
 
-/// Bytes between the frame pointers of a function and its caller.
-const FRAME_BYTES: i128 = 512;
-
 /// The copies into a frame that has just been entered; then the called function begins.
 pub(crate) fn frame_entry() -> Vec<MicroOp> {
     let copy = |word| {
@@ -38,7 +36,7 @@ pub(crate) fn frame_entry() -> Vec<MicroOp> {
     };
     let mut ops: Vec<MicroOp> = (0..4).map(copy).collect();
     // The frame pointer moves down within the stack, which the depth bounds: the sum is a word.
-    ops.push(copy(4).imm(-FRAME_BYTES).mode(Mode::Return));
+    ops.push(copy(4).imm(-i128::from(FRAME_BYTES)).mode(Mode::Return));
     ops
 }
 
