@@ -4,6 +4,8 @@
 //! extension, a jump distance or an `lddw` pair means has been resolved here, so the interpreter and
 //! the circuit know only this table. The numbers of [`Op::encode`] are part of the program's identity.
 
+use crate::syscall::Syscall;
+
 /// Where a program's segments live. Every region has a fixed base; only lengths vary.
 pub mod layout {
     /// Read-only data (and, for `callx`, the virtual address of the program text: slot `i` is at
@@ -11,14 +13,19 @@ pub mod layout {
     pub const RODATA_BASE: u64 = 1 << 32;
     /// Virtual address of slot 0 as seen by function pointers and `callx`.
     pub const TEXT_BASE: u64 = (1 << 32) | (1 << 31);
-    /// Lowest address of the stack; `r10` starts at its end.
+    /// Lowest address of the stack.
     pub const STACK_BASE: u64 = 2 << 32;
-    /// Writable program data (`.data`, `.bss`).
+    /// Writable program data (`.data`, `.bss`) of eBPF, the heap of sBPF.
     pub const DATA_BASE: u64 = 3 << 32;
     /// The input region.
     pub const INPUT_BASE: u64 = 4 << 32;
     /// Longest region, in bytes, of any kind.
     pub const MAX_REGION: u64 = 1 << 31;
+    /// Return data, which only system calls reach: its length in bytes (8 bytes), then the data. No
+    /// access of a program is permitted here.
+    pub const RETURN_DATA_BASE: u64 = INPUT_BASE + MAX_REGION;
+    /// Most bytes of return data.
+    pub const MAX_RETURN_DATA: u64 = 1024;
 }
 
 /// Operand width of an arithmetic or branch operation.
@@ -64,6 +71,26 @@ pub enum AluOp {
     Mov,
     /// `dst = -dst`; has no source.
     Neg,
+    /// Sum of the low halves, sign-extended to 64 bits. 32 bits only (sBPF v0, v1, v3), as the next two.
+    AddSx,
+    /// Difference of the low halves, sign-extended.
+    SubSx,
+    /// Product of the low halves, sign-extended.
+    MulSx,
+    /// `dst = source - dst` (sBPF v2, immediates only).
+    ReverseSub,
+    /// [`AluOp::Div`], but a zero divisor traps. Registers only, as the next one: sBPF refuses zero immediates.
+    DivTrap,
+    /// [`AluOp::Mod`], but a zero divisor traps.
+    ModTrap,
+    /// [`AluOp::Sdiv`], but a zero divisor and `MIN / -1` trap.
+    SdivTrap,
+    /// [`AluOp::Smod`], but a zero divisor and `MIN % -1` trap.
+    SmodTrap,
+    /// High 64 bits of the unsigned product. 64 bits only, as the next one (sBPF v2).
+    MulHigh,
+    /// High 64 bits of the signed product.
+    MulHighSigned,
 }
 
 /// Bytes that a memory operation or an extension touches.
@@ -139,13 +166,33 @@ pub enum TrapKind {
     UnsupportedInstruction = 6,
     /// The program counter ran past the last instruction.
     ExecutionOverrun = 7,
-    /// The step limit was reached.
+    /// The limit was reached between two instructions.
     ExceededMaxInstructions = 8,
+    /// A system call costs more than the compute units that are left.
+    ComputationalBudgetExceeded = 9,
+    /// The program called `abort`.
+    Abort = 10,
+    /// The program called `sol_panic_`.
+    Panic = 11,
+    /// A system call was given text that is not UTF-8.
+    InvalidString = 12,
+    /// A system call was given a length that is not possible.
+    InvalidLength = 13,
+    /// The ranges of a copy overlap.
+    CopyOverlapping = 14,
+    /// More return data than is possible.
+    ReturnDataTooLarge = 15,
+    /// A system call was given an address without the alignment that it needs.
+    UnalignedPointer = 16,
+    /// A system call asked for a sysvar that the environment does not have.
+    UnsupportedSysvar = 17,
+    /// The arguments of a system call add up to more than 64 bits.
+    ArithmeticOverflow = 18,
 }
 
 impl TrapKind {
     /// Every kind, in order of its number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 18] = [
         Self::DivideByZero,
         Self::DivideOverflow,
         Self::AccessViolation,
@@ -154,6 +201,16 @@ impl TrapKind {
         Self::UnsupportedInstruction,
         Self::ExecutionOverrun,
         Self::ExceededMaxInstructions,
+        Self::ComputationalBudgetExceeded,
+        Self::Abort,
+        Self::Panic,
+        Self::InvalidString,
+        Self::InvalidLength,
+        Self::CopyOverlapping,
+        Self::ReturnDataTooLarge,
+        Self::UnalignedPointer,
+        Self::UnsupportedSysvar,
+        Self::ArithmeticOverflow,
     ];
 
     /// The kind with this number (its `repr`), as proofs and files carry it.
@@ -174,6 +231,16 @@ impl TrapKind {
             Self::UnsupportedInstruction => "UnsupportedInstruction",
             Self::ExecutionOverrun => "ExecutionOverrun",
             Self::ExceededMaxInstructions => "ExceededMaxInstructions",
+            Self::ComputationalBudgetExceeded => "ComputationalBudgetExceeded",
+            Self::Abort => "Abort",
+            Self::Panic => "Panic",
+            Self::InvalidString => "InvalidString",
+            Self::InvalidLength => "InvalidLength",
+            Self::CopyOverlapping => "CopyOverlapping",
+            Self::ReturnDataTooLarge => "ReturnDataTooLarge",
+            Self::UnalignedPointer => "UnalignedPointer",
+            Self::UnsupportedSysvar => "UnsupportedSysvar",
+            Self::ArithmeticOverflow => "ArithmeticOverflow",
         }
     }
 }
@@ -209,6 +276,16 @@ pub enum Op {
     Exit,
     /// Test helper 5 of the conformance suite: `r0 = r1`. Only in programs loaded with that helper allowed.
     HelperIdentity,
+    /// sBPF's call of the function whose address is in `src`: first the depth is checked, then the
+    /// address, rounded down to a slot.
+    CallAddress,
+    /// A system call: `r0` = its result.
+    Syscall(Syscall),
+    /// A system call that exists on Solana and has no proof; [`Instruction::imm`] is the hash of its name.
+    /// A run that reaches it has no outcome.
+    Unprovable,
+    /// A call of something that does not exist: traps with [`TrapKind::UnsupportedInstruction`].
+    Unresolved,
 }
 
 /// One slot of the canonical table.

@@ -14,6 +14,10 @@ pub(crate) fn line(pc: u32, at: &Instruction) -> String {
             let register = register(width, dst);
             format!("{register} = -{register}")
         }
+        Op::Alu(width, AluOp::ReverseSub, source) => {
+            let (register, operand) = (register(width, dst), operand(width, source, at));
+            format!("{register} = {operand} - {register}")
+        }
         Op::Alu(width, op, source) => {
             let (register, operand) = (register(width, dst), operand(width, source, at));
             format!("{register} {} {operand}", alu_sign(op))
@@ -54,6 +58,13 @@ pub(crate) fn line(pc: u32, at: &Instruction) -> String {
         Op::CallReg => format!("callx r{src}"),
         Op::Exit => "exit".to_owned(),
         Op::HelperIdentity => "call 0x5".to_owned(),
+        Op::CallAddress => format!("callx r{src}"),
+        Op::Syscall(syscall) => format!("call {}", syscall.name()),
+        Op::Unprovable => format!(
+            "call {}",
+            crate::syscall::unprovable(at.imm as u32).unwrap_or("<unknown>")
+        ),
+        Op::Unresolved => "call <undefined function>".to_owned(),
     }
 }
 
@@ -96,20 +107,22 @@ fn bits(size: Size) -> u64 {
 
 fn alu_sign(op: AluOp) -> &'static str {
     match op {
-        AluOp::Add => "+=",
-        AluOp::Sub => "-=",
-        AluOp::Mul => "*=",
-        AluOp::Div => "/=",
-        AluOp::Mod => "%=",
-        AluOp::Sdiv => "s/=",
-        AluOp::Smod => "s%=",
+        AluOp::Add | AluOp::AddSx => "+=",
+        AluOp::Sub | AluOp::SubSx => "-=",
+        AluOp::Mul | AluOp::MulSx => "*=",
+        AluOp::Div | AluOp::DivTrap => "/=",
+        AluOp::Mod | AluOp::ModTrap => "%=",
+        AluOp::Sdiv | AluOp::SdivTrap => "s/=",
+        AluOp::Smod | AluOp::SmodTrap => "s%=",
+        AluOp::MulHigh => "h*=",
+        AluOp::MulHighSigned => "sh*=",
         AluOp::Or => "|=",
         AluOp::And => "&=",
         AluOp::Xor => "^=",
         AluOp::Lsh => "<<=",
         AluOp::Rsh => ">>=",
         AluOp::Arsh => "s>>=",
-        AluOp::Mov | AluOp::Neg => "=",
+        AluOp::Mov | AluOp::Neg | AluOp::ReverseSub => "=",
     }
 }
 

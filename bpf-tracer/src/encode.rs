@@ -1,11 +1,12 @@
 //! Numbers of the canonical operations, and the set of those that exist.
 
 use crate::canonical::{AluOp, AtomicOp, Cond, Instruction, Op, Size, Source, Width};
+use crate::syscall::Syscall;
 
 const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
 const SOURCES: [Source; 2] = [Source::Reg, Source::Imm];
 const SIZES: [Size; 4] = [Size::B1, Size::B2, Size::B4, Size::B8];
-const ALU_OPS: [AluOp; 15] = [
+const ALU_OPS: [AluOp; 25] = [
     AluOp::Add,
     AluOp::Sub,
     AluOp::Mul,
@@ -21,6 +22,16 @@ const ALU_OPS: [AluOp; 15] = [
     AluOp::Arsh,
     AluOp::Mov,
     AluOp::Neg,
+    AluOp::AddSx,
+    AluOp::SubSx,
+    AluOp::MulSx,
+    AluOp::ReverseSub,
+    AluOp::DivTrap,
+    AluOp::ModTrap,
+    AluOp::SdivTrap,
+    AluOp::SmodTrap,
+    AluOp::MulHigh,
+    AluOp::MulHighSigned,
 ];
 const CONDS: [Cond; 11] = [
     Cond::Eq,
@@ -71,6 +82,10 @@ impl Op {
             Self::CallReg => 0xb00,
             Self::Exit => 0xc00,
             Self::HelperIdentity => 0xd00,
+            Self::CallAddress => 0xe00,
+            Self::Syscall(syscall) => 0xf00 | syscall as u16,
+            Self::Unprovable => 0x1000,
+            Self::Unresolved => 0x1100,
         }
     }
 
@@ -86,11 +101,8 @@ impl Op {
         let mut ops = vec![Self::None];
         for op in ALU_OPS {
             for width in WIDTHS {
-                if op == AluOp::Neg {
-                    ops.push(Self::Alu(width, op, Source::Imm));
-                } else {
-                    ops.extend(SOURCES.map(|source| Self::Alu(width, op, source)));
-                }
+                let forms = SOURCES.map(|source| Self::Alu(width, op, source));
+                ops.extend(forms.into_iter().filter(Self::exists));
             }
         }
         ops.extend([Size::B1, Size::B2].map(|size| Self::MovSx(Width::W32, size)));
@@ -122,7 +134,24 @@ impl Op {
             }
         }
         ops.extend([Self::Call, Self::CallReg, Self::Exit, Self::HelperIdentity]);
+        ops.push(Self::CallAddress);
+        ops.extend(Syscall::ALL.iter().copied().map(Self::Syscall));
+        ops.extend([Self::Unprovable, Self::Unresolved]);
         ops
+    }
+
+    /// Whether a dialect has this form of an arithmetic operation.
+    fn exists(&self) -> bool {
+        let Self::Alu(width, op, source) = *self else {
+            return true;
+        };
+        match op {
+            AluOp::Neg | AluOp::ReverseSub => source == Source::Imm,
+            AluOp::AddSx | AluOp::SubSx | AluOp::MulSx => width == Width::W32,
+            AluOp::MulHigh | AluOp::MulHighSigned => width == Width::W64,
+            AluOp::DivTrap | AluOp::ModTrap => source == Source::Reg,
+            _ => true,
+        }
     }
 }
 
@@ -183,7 +212,7 @@ impl Instruction {
             Op::Alu(..) | Op::MovSx(..) | Op::ZeroExtend(_) | Op::ByteSwap(_) | Op::Load(..) => {
                 Some(self.dst)
             }
-            Op::Atomic(_, AtomicOp::CmpXchg, _) | Op::HelperIdentity => Some(0),
+            Op::Atomic(_, AtomicOp::CmpXchg, _) | Op::HelperIdentity | Op::Syscall(_) => Some(0),
             Op::Atomic(_, _, true) => Some(self.src),
             Op::None
             | Op::Store(..)
@@ -192,6 +221,9 @@ impl Instruction {
             | Op::Branch(..)
             | Op::Call
             | Op::CallReg
+            | Op::CallAddress
+            | Op::Unprovable
+            | Op::Unresolved
             | Op::Exit => None,
         }
     }

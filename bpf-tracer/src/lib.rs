@@ -48,6 +48,7 @@ pub mod canonical;
 mod disasm;
 mod elf;
 mod encode;
+mod environment;
 mod error;
 mod input;
 pub mod instruction;
@@ -58,17 +59,23 @@ mod meaning;
 mod memory;
 mod options;
 mod program;
+pub mod syscall;
 #[cfg(feature = "vm")]
 mod trace;
 #[cfg(feature = "vm")]
 mod vm;
 
 pub use canonical::{Instruction, Op, Outcome, TrapKind};
+pub use environment::{Environment, Pubkey};
 pub use error::{Error, LoadError, TraceError};
 pub use input::Input;
 #[cfg(feature = "vm")]
 pub use memory::PAGE_BYTES;
-pub use options::{Dialect, FRAME_BYTES, LoadOptions, MAX_STACK_BYTES};
+pub use options::{
+    Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES, SBPF_FRAME_BYTES,
+    SBPF_HEAP_BYTES,
+};
 pub use program::{Interval, MAX_IMAGE_BYTES, Permission, Program};
+pub use syscall::Syscall;
 #[cfg(feature = "vm")]
 pub use trace::{DEFAULT_STEP_LIMIT, Execution, ExecutionTrace, Step, Tracer, execute_and_trace};

@@ -1,6 +1,6 @@
 //! What arithmetic operations, conditions and extensions compute (RFC 9669 section 4).
 
-use crate::canonical::{AluOp, AtomicOp, Cond, Size, Width};
+use crate::canonical::{AluOp, AtomicOp, Cond, Size, TrapKind, Width};
 
 impl AluOp {
     /// The value of `dst` after `dst = dst op source`. For [`Width::W32`] the operands' high halves
@@ -8,9 +8,38 @@ impl AluOp {
     #[inline]
     #[must_use]
     pub fn apply(self, width: Width, dst: u64, source: u64) -> u64 {
-        match width {
-            Width::W32 => self.apply32(dst as u32, source as u32).into(),
-            Width::W64 => self.apply64(dst, source),
+        let extended = match self {
+            Self::AddSx => Self::Add,
+            Self::SubSx => Self::Sub,
+            Self::MulSx => Self::Mul,
+            _ => {
+                return match width {
+                    Width::W32 => self.apply32(dst as u32, source as u32).into(),
+                    Width::W64 => self.apply64(dst, source),
+                };
+            }
+        };
+        Size::B4.sign_extend(extended.apply32(dst as u32, source as u32).into())
+    }
+
+    /// Why the operation traps on these operands, if it does.
+    #[inline]
+    #[must_use]
+    pub fn trap(self, width: Width, dst: u64, source: u64) -> Option<TrapKind> {
+        let signed = matches!(self, Self::SdivTrap | Self::SmodTrap);
+        if !signed && !matches!(self, Self::DivTrap | Self::ModTrap) {
+            return None;
+        }
+        let overflows = match width {
+            Width::W32 => (dst as i32).checked_div(source as i32).is_none(),
+            Width::W64 => (dst as i64).checked_div(source as i64).is_none(),
+        };
+        if width.truncate(source) == 0 {
+            Some(TrapKind::DivideByZero)
+        } else if signed && overflows {
+            Some(TrapKind::DivideOverflow)
+        } else {
+            None
         }
     }
 
@@ -38,6 +67,13 @@ impl AluOp {
             Self::Arsh => (dst as i32).wrapping_shr(source) as u32,
             Self::Mov => source,
             Self::Neg => dst.wrapping_neg(),
+            Self::ReverseSub => source.wrapping_sub(dst),
+            Self::DivTrap => Self::Div.apply32(dst, source),
+            Self::ModTrap => Self::Mod.apply32(dst, source),
+            Self::SdivTrap => Self::Sdiv.apply32(dst, source),
+            Self::SmodTrap => Self::Smod.apply32(dst, source),
+            // Only their 64-bit forms exist; the sign-extending ones are taken care of before.
+            Self::AddSx | Self::SubSx | Self::MulSx | Self::MulHigh | Self::MulHighSigned => 0,
         }
     }
 
@@ -65,6 +101,18 @@ impl AluOp {
             Self::Arsh => (dst as i64).wrapping_shr(source as u32) as u64,
             Self::Mov => source,
             Self::Neg => dst.wrapping_neg(),
+            Self::ReverseSub => source.wrapping_sub(dst),
+            Self::DivTrap => Self::Div.apply64(dst, source),
+            Self::ModTrap => Self::Mod.apply64(dst, source),
+            Self::SdivTrap => Self::Sdiv.apply64(dst, source),
+            Self::SmodTrap => Self::Smod.apply64(dst, source),
+            Self::MulHigh => (u128::from(dst).wrapping_mul(source.into()) >> 64) as u64,
+            Self::MulHighSigned => {
+                let product = i128::from(dst as i64).wrapping_mul((source as i64).into());
+                (product >> 64) as u64
+            }
+            // Only their 32-bit forms exist.
+            Self::AddSx | Self::SubSx | Self::MulSx => 0,
         }
     }
 }

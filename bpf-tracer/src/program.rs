@@ -1,17 +1,21 @@
 //! A loaded program: the canonical table and its memory image.
 
-use crate::canonical::layout::{DATA_BASE, INPUT_BASE, RODATA_BASE, STACK_BASE};
+use std::ops::Range;
+
+use crate::canonical::layout::{DATA_BASE, INPUT_BASE, RODATA_BASE, STACK_BASE, TEXT_BASE};
 use crate::canonical::{Instruction, Op};
 use crate::error::LoadError;
 use crate::input::Input;
-use crate::options::{Dialect, FRAME_BYTES, LoadOptions, MAX_STACK_BYTES};
+use crate::options::{
+    Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES, SBPF_FRAME_BYTES,
+};
 use crate::{disasm, elf, isa, lower};
 
 /// Most bytes of each of a program's code, read-only data and writable data.
 pub const MAX_IMAGE_BYTES: u64 = 1 << 26;
 
 /// Domain of [`Program::id`].
-const ID_DOMAIN: &str = "zkbpf program v1";
+const ID_DOMAIN: &str = "zkbpf program v2";
 
 /// What an access to an interval of addresses may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +37,9 @@ pub struct Interval {
     pub end: u128,
     /// What accesses may do.
     pub permission: Permission,
+    /// Whether an access that begins here and runs past the end is no violation: in sBPF v0 it goes on
+    /// in the next stack frame. Such an access can be executed and not proved.
+    pub open_end: bool,
 }
 
 /// A program, ready to run: what its bytes mean, in one dialect, with one entry and one stack size.
@@ -41,7 +48,10 @@ pub struct Program {
     dialect: Dialect,
     instructions: Vec<Instruction>,
     entry: u32,
+    text_base: u64,
+    rodata_base: u64,
     rodata: Vec<u8>,
+    readable: Range<u64>,
     data: Vec<u8>,
     stack_size: u64,
     allow_test_helper: bool,
@@ -134,6 +144,9 @@ impl Program {
             dialect,
             instructions,
             entry,
+            text_base: TEXT_BASE,
+            rodata_base: RODATA_BASE,
+            readable: RODATA_BASE..RODATA_BASE.wrapping_add(rodata.len() as u64),
             rodata,
             data,
             stack_size,
@@ -159,19 +172,38 @@ impl Program {
         self.entry
     }
 
-    /// The bytes at [`RODATA_BASE`], zero-padded to a multiple of 8.
+    /// Virtual address of slot 0, as function pointers and calls through registers have it.
+    #[must_use]
+    pub fn text_base(&self) -> u64 {
+        self.text_base
+    }
+
+    /// Address of [`Program::rodata`]: [`RODATA_BASE`] for eBPF. A multiple of 8.
+    #[must_use]
+    pub fn rodata_base(&self) -> u64 {
+        self.rodata_base
+    }
+
+    /// The read-only bytes at [`Program::rodata_base`], zero-padded to a multiple of 8. In sBPF v0 to
+    /// v2 the program's text is among them.
     #[must_use]
     pub fn rodata(&self) -> &[u8] {
         &self.rodata
     }
 
-    /// The bytes that [`DATA_BASE`] starts with, zero-padded to a multiple of 8.
+    /// Addresses of read-only data that programs may read: within [`Program::rodata`], to the byte.
+    #[must_use]
+    pub fn readable(&self) -> Range<u64> {
+        self.readable.clone()
+    }
+
+    /// The bytes that [`DATA_BASE`] starts with, zero-padded to a multiple of 8; of sBPF the heap, zeros.
     #[must_use]
     pub fn data(&self) -> &[u8] {
         &self.data
     }
 
-    /// Bytes of stack.
+    /// Bytes of stack, gaps not counted.
     #[must_use]
     pub fn stack_size(&self) -> u64 {
         self.stack_size
@@ -180,7 +212,11 @@ impl Program {
     /// Frames that the stack has room for, the outermost included.
     #[must_use]
     pub fn max_call_depth(&self) -> u32 {
-        (self.stack_size / FRAME_BYTES) as u32
+        if self.dialect.is_sbpf() {
+            MAX_FRAMES
+        } else {
+            (self.stack_size / FRAME_BYTES) as u32
+        }
     }
 
     /// Whether calls of helper 5 return their first argument: [`Op::HelperIdentity`], and
@@ -190,10 +226,11 @@ impl Program {
         self.allow_test_helper
     }
 
-    /// The program's identity: BLAKE3 in key derivation mode, context `zkbpf program v1`, over
+    /// The program's identity: BLAKE3 in key derivation mode, context `zkbpf program v2`, over
     ///
     /// * length (8 bytes) and bytes of the dialect's name,
     /// * entry (4), stack size (8), whether the test helper is allowed (1),
+    /// * addresses of slot 0 (8), of the read-only data (8), of its readable part's ends (8, 8),
     /// * number of slots (8) and each slot as [`Instruction::encode`] gives it,
     /// * length (8) and bytes of the read-only data, then of the writable data.
     ///
@@ -209,6 +246,10 @@ impl Program {
         hasher.update(&self.entry.to_le_bytes());
         hasher.update(&self.stack_size.to_le_bytes());
         hasher.update(&[self.allow_test_helper.into()]);
+        hasher.update(&self.text_base.to_le_bytes());
+        hasher.update(&self.rodata_base.to_le_bytes());
+        hasher.update(&self.readable.start.to_le_bytes());
+        hasher.update(&self.readable.end.to_le_bytes());
         hasher.update(&(self.instructions.len() as u64).to_le_bytes());
         for instruction in &self.instructions {
             hasher.update(&instruction.encode());
@@ -222,11 +263,33 @@ impl Program {
     /// see [`Program::intervals_with_input`].
     #[must_use]
     pub fn intervals(&self) -> Vec<Interval> {
-        let regions = [
-            (RODATA_BASE, self.rodata.len() as u64, Permission::Read),
-            (STACK_BASE, self.stack_size, Permission::ReadWrite),
-            (DATA_BASE, self.data.len() as u64, Permission::ReadWrite),
-        ];
+        let region = |base, len, permission| Region {
+            base,
+            len,
+            permission,
+            open_end: false,
+        };
+        let mut regions = vec![region(
+            self.readable.start,
+            self.readable.end.saturating_sub(self.readable.start),
+            Permission::Read,
+        )];
+        if self.dialect.has_stack_gaps() {
+            let frames = (0..MAX_FRAMES).map(u64::from);
+            regions.extend(frames.map(|frame| Region {
+                base: STACK_BASE.wrapping_add(frame.wrapping_mul(2 * SBPF_FRAME_BYTES)),
+                len: SBPF_FRAME_BYTES,
+                permission: Permission::ReadWrite,
+                open_end: frame.wrapping_add(1) < MAX_FRAMES.into(),
+            }));
+        } else {
+            regions.push(region(STACK_BASE, self.stack_size, Permission::ReadWrite));
+        }
+        regions.push(region(
+            DATA_BASE,
+            self.data.len() as u64,
+            Permission::ReadWrite,
+        ));
         partition(&regions, INPUT_BASE.into())
     }
 
@@ -236,35 +299,38 @@ impl Program {
         let mut intervals = self.intervals();
         let input: u128 = INPUT_BASE.into();
         let end = input.saturating_add(region_len.into()).min(1 << 64);
-        if input < end {
-            let permission = Permission::ReadWrite;
-            intervals.push(Interval {
-                start: input,
-                end,
-                permission,
-            });
-        }
-        if end < 1 << 64 {
-            intervals.push(Interval {
-                start: end,
-                end: 1 << 64,
-                permission: Permission::None,
-            });
+        let pieces = [
+            (input, end, Permission::ReadWrite),
+            (end, 1 << 64, Permission::None),
+        ];
+        for (start, end, permission) in pieces {
+            if start < end {
+                intervals.push(Interval {
+                    start,
+                    end,
+                    permission,
+                    open_end: false,
+                });
+            }
         }
         intervals
     }
 
-    /// Registers `r0` to `r10` at the entry: `r1` = address of the input region (0 if it is empty),
-    /// `r2` = number of input bytes given, `r10` = end of the stack, the others 0.
+    /// Registers `r0` to `r10` at the entry.
+    ///
+    /// eBPF: `r1` = address of the input region (0 if it is empty), `r2` = number of input bytes
+    /// given, `r10` = end of the stack. sBPF: `r1` = address of the input region, `r10` = end of the
+    /// first frame, or of the stack where frames are dynamic. All others are 0.
     #[must_use]
     pub fn initial_registers(&self, input: &Input) -> [u64; 11] {
-        let r1 = if input.region_len() == 0 {
-            0
-        } else {
-            INPUT_BASE
+        let (r1, r2, stack) = match self.dialect {
+            Dialect::Ebpf if input.region_len() == 0 => (0, 0, self.stack_size),
+            Dialect::Ebpf => (INPUT_BASE, input.bytes.len() as u64, self.stack_size),
+            Dialect::SbpfV1 | Dialect::SbpfV2 => (INPUT_BASE, 0, self.stack_size),
+            Dialect::SbpfV0 | Dialect::SbpfV3 => (INPUT_BASE, 0, SBPF_FRAME_BYTES),
         };
-        let r10 = STACK_BASE.wrapping_add(self.stack_size);
-        [0, r1, input.bytes.len() as u64, 0, 0, 0, 0, 0, 0, 0, r10]
+        let r10 = STACK_BASE.wrapping_add(stack);
+        [0, r1, r2, 0, 0, 0, 0, 0, 0, 0, r10]
     }
 
     /// The name of the instruction at a slot, `none` for the second slot of `lddw` and outside.
@@ -287,25 +353,35 @@ impl Program {
     }
 }
 
-/// Cuts `[0, end)` at sorted regions `(base, length, permission)`.
-fn partition(regions: &[(u64, u64, Permission)], end: u128) -> Vec<Interval> {
+/// A range of addresses with one permission.
+struct Region {
+    base: u64,
+    len: u64,
+    permission: Permission,
+    open_end: bool,
+}
+
+/// Cuts `[0, end)` at sorted regions.
+fn partition(regions: &[Region], end: u128) -> Vec<Interval> {
     let mut intervals = Vec::new();
-    let mut push = |start: u128, end: u128, permission| {
+    let mut push = |start: u128, end: u128, permission, open_end| {
         if start < end {
             intervals.push(Interval {
                 start,
                 end,
                 permission,
+                open_end,
             });
         }
     };
     let mut covered = 0;
-    for &(base, len, permission) in regions.iter().filter(|region| region.1 != 0) {
-        let region_end = u128::from(base).saturating_add(len.into());
-        push(covered, base.into(), Permission::None);
-        push(base.into(), region_end, permission);
+    for region in regions.iter().filter(|region| region.len != 0) {
+        let base = region.base.into();
+        let region_end = u128::saturating_add(base, region.len.into());
+        push(covered, base, Permission::None, false);
+        push(base, region_end, region.permission, region.open_end);
         covered = region_end;
     }
-    push(covered, end, Permission::None);
+    push(covered, end, Permission::None, false);
     intervals
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::canonical::Outcome;
+use crate::environment::Environment;
 use crate::error::{Error, TraceError};
 use crate::input::Input;
 use crate::options::LoadOptions;
@@ -46,10 +47,13 @@ const _: () = assert!(
 pub struct ExecutionTrace {
     program: Program,
     input: Input,
+    environment: Environment,
     step_limit: u64,
     steps: Vec<Step>,
+    compute_units: u64,
     outcome: Outcome,
     output: Vec<u8>,
+    return_data: Vec<u8>,
     touched_pages: Vec<u64>,
     final_registers: [u64; 11],
 }
@@ -67,10 +71,28 @@ impl ExecutionTrace {
         &self.input
     }
 
-    /// Most steps that it could take.
+    /// What it could ask of its surroundings.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Most compute units that it could use: one for each step, and what system calls cost.
     #[must_use]
     pub fn step_limit(&self) -> u64 {
         self.step_limit
+    }
+
+    /// Compute units that it used: one for each step, and what system calls cost.
+    #[must_use]
+    pub fn compute_units(&self) -> u64 {
+        self.compute_units
+    }
+
+    /// What `sol_set_return_data` left.
+    #[must_use]
+    pub fn return_data(&self) -> &[u8] {
+        &self.return_data
     }
 
     /// Every step, in order. A step that trapped is the last one; reaching the step limit is no step.
@@ -135,8 +157,12 @@ pub struct Execution {
     pub outcome: Outcome,
     /// Number of steps.
     pub steps: u64,
+    /// Compute units: one for each step, and what system calls cost.
+    pub compute_units: u64,
     /// The input region afterwards.
     pub output: Vec<u8>,
+    /// What `sol_set_return_data` left.
+    pub return_data: Vec<u8>,
 }
 
 /// Runs a program.
@@ -145,6 +171,7 @@ pub struct Execution {
 pub struct Tracer<'a> {
     program: &'a Program,
     input: Input,
+    environment: Environment,
     step_limit: u64,
 }
 
@@ -154,6 +181,7 @@ impl<'a> Tracer<'a> {
         Self {
             program,
             input: Input::default(),
+            environment: Environment::default(),
             step_limit: DEFAULT_STEP_LIMIT,
         }
     }
@@ -164,7 +192,13 @@ impl<'a> Tracer<'a> {
         self
     }
 
-    /// Sets how many steps may be taken.
+    /// Sets what the program can ask of its surroundings.
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Sets how many compute units may be used; a step takes one, a system call more.
     pub fn step_limit(mut self, step_limit: u64) -> Self {
         self.step_limit = step_limit;
         self
@@ -178,6 +212,7 @@ impl<'a> Tracer<'a> {
         let Self {
             program,
             input,
+            environment,
             step_limit,
         } = self;
         let mut steps = Vec::new();
@@ -191,10 +226,13 @@ impl<'a> Tracer<'a> {
         Ok(ExecutionTrace {
             program: program.clone(),
             input,
+            environment,
             step_limit,
+            compute_units: steps.len() as u64,
             steps,
             outcome,
             touched_pages: memory.touched_pages(),
+            return_data: Vec::new(),
             output: memory.into_output(),
             final_registers: registers,
         })
@@ -215,7 +253,9 @@ impl<'a> Tracer<'a> {
         Ok(Execution {
             outcome,
             steps,
+            compute_units: steps,
             output: memory.into_output(),
+            return_data: Vec::new(),
         })
     }
 }

@@ -129,7 +129,9 @@ impl<'a> Machine<'a> {
         };
         (step.dst, step.operand, step.result) = (dst, src, dst);
         match at.op {
-            Op::None => return Flow::Trap(TrapKind::UnsupportedInstruction),
+            Op::None | Op::Unresolved | Op::Unprovable | Op::Syscall(_) | Op::CallAddress => {
+                return Flow::Trap(TrapKind::UnsupportedInstruction);
+            }
             Op::Alu(width, op, source) => {
                 step.operand = pick(source);
                 step.result = op.apply(width, dst, step.operand);

@@ -47,6 +47,7 @@ fn intervals_partition_the_address_space() {
         start: start.into(),
         end: end.into(),
         permission,
+        open_end: false,
     };
     let (stack_end, none) = (STACK_BASE + 4096, Permission::None);
     let expected = [
