@@ -60,6 +60,11 @@ pub(crate) fn constant(value: u128) -> Expr {
     Expression::Constant(unsigned(value))
 }
 
+/// A constant that may be negative.
+pub(crate) fn integer(value: i128) -> Expr {
+    Expression::Constant(field(value))
+}
+
 /// `2^bits`.
 pub(crate) fn two_pow(bits: u32) -> Expr {
     Expression::Constant(Fr::from(2).pow([u64::from(bits)]))

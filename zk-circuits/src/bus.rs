@@ -24,7 +24,7 @@ use crate::witness::Matrix;
 /// A named set of tuples; the number is part of every compressed tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Bus {
-    /// Rows of the program table: (row, code, immediate, target).
+    /// Rows of the program table: (address and code, immediate, target).
     Program = 1,
     /// Words: (address, value, time).
     Memory = 2,
@@ -34,7 +34,7 @@ pub enum Bus {
     Range = 4,
     /// Differences of times: (value).
     Time = 5,
-    /// State behind the last row: (row of the program table, frame, steps).
+    /// State behind the last row: (address of the next micro-operation, slot of the last, frame, steps and units).
     Exit = 6,
     /// The end of the run: (status, trap kind, r0, trap pc).
     Outcome = 7,
@@ -45,8 +45,8 @@ impl Bus {
     #[must_use]
     pub const fn arity(self) -> usize {
         match self {
-            Self::Program | Self::Table | Self::Outcome => 4,
-            Self::Memory | Self::Exit => 3,
+            Self::Table | Self::Exit | Self::Outcome => 4,
+            Self::Program | Self::Memory => 3,
             Self::Range => 2,
             Self::Time => 1,
         }

@@ -25,19 +25,19 @@ macro_rules! cells {
 }
 
 cells! {
-    /// Row of the program table that this row executes.
+    /// Address of the micro-operation that this row executes.
     Upc,
-    /// Row of the program table that holds the instruction this row belongs to.
+    /// Address of the first micro-operation of the instruction that this row belongs to.
     Pc,
     /// Six times the call depth (the outermost function has depth 1).
     Frame,
-    /// Instructions executed before this row.
-    Steps,
+    /// Instructions begun before this row, and 2^64 times the compute units used.
+    Count,
     /// Fetched: immediate.
     Imm,
     /// Fetched: target row, or a second constant.
     Target,
-    /// Class group 0: loads and stores.
+    /// Class group 0: loads, stores, ranges of memory, costs.
     G0,
     /// Class group 1: memory words.
     G1,
@@ -67,7 +67,7 @@ cells! {
     ModeHi,
     /// Fetched: this row is the first of an instruction.
     First,
-    /// Fetched: `b` includes `a` (both operands are one register); in group 1: read-only data.
+    /// Fetched: `b` includes `y` (both operands are one register); in group 1: read-only data.
     Alias,
     /// Fetched: the first address is relative to the frame.
     FrameX,
@@ -186,7 +186,7 @@ pub(crate) const FETCHED_BITS: [Cell; 21] = [
 /// Bits that the witness chooses.
 pub(crate) const FREE_BITS: [Cell; 4] = [Cell::C, Cell::D, Cell::S, Cell::T];
 
-/// The values of one row. Every value is an integer below `2^65` in absolute value.
+/// The values of one row. Every value is an integer below `2^65` in absolute value, the count below `2^127`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row([i128; Cell::COUNT]);
 

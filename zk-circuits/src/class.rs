@@ -32,6 +32,14 @@ classes! {
     Load = (0, 0),
     /// First row of a store: address, permission, and the value to store.
     Store = (0, 1),
+    /// Whether a range of memory permits an access.
+    Span = (0, 2),
+    /// A load that only system calls make, from memory that programs cannot reach.
+    LoadHidden = (0, 3),
+    /// Such a store.
+    StoreHidden = (0, 4),
+    /// The cost of a system call.
+    Charge = (0, 5),
     /// The memory word of an access that lies in one word.
     Word = (1, 0),
     /// The low word of an access that crosses into a second word.
@@ -90,7 +98,7 @@ classes! {
     Exit = (6, 2),
     /// The end of the run: publishes the outcome.
     End = (6, 3),
-    /// Proof that the access of the row before is not permitted.
+    /// Proof that the access or the range of the row before is not permitted.
     Fault = (6, 4),
     /// Range check of both words that a crossing store wrote.
     WordRange = (6, 5),

@@ -277,7 +277,7 @@ pub fn describe(witness: &ChunkWitness, row: usize) -> String {
     let slot = usize::try_from(pc).unwrap_or(usize::MAX);
     format!(
         "[step {}, pc {pc}: {}; row {} of the program table, {class}]",
-        values[Cell::Steps],
+        values[Cell::Count] as u64,
         witness.microcode().disassembly(slot),
         values[Cell::Upc],
     )

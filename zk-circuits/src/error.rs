@@ -1,5 +1,7 @@
 //! What can be wrong with a shape, a program or a trace.
 
+use crate::MAX_BUDGET;
+
 /// A shape that the circuit does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -34,9 +36,9 @@ pub enum ProgramError {
         /// The shape's `k`.
         k: u32,
     },
-    /// Too many permission intervals.
-    #[error("the program's memory map has too many regions")]
-    TooManyRegions,
+    /// A selection that is not in order or names what the program does not have.
+    #[error("the list of the program's loaded blocks is malformed")]
+    Selection,
     /// The run touches more memory than a chunk holds.
     #[error(
         "the run touches {needed} {lane} pages of 256 bytes, k = {k} has {capacity}: use a larger k"
@@ -66,6 +68,12 @@ pub enum WitnessError {
     /// The chunk size is zero.
     #[error("a chunk needs at least one step")]
     ChunkSize,
+    /// The budget is too large.
+    #[error("a budget of {budget} compute units is too large: at most {MAX_BUDGET} are possible")]
+    Budget {
+        /// The budget asked for.
+        budget: u64,
+    },
     /// The step limit is zero.
     #[error("a run without a single step has no proof: raise the step limit")]
     NoSteps,

@@ -19,8 +19,10 @@ mod microcode;
 mod ops;
 mod pages;
 mod plan;
+mod program_table;
 pub mod shape;
 mod step;
+mod syscalls;
 mod tables;
 mod witness;
 
@@ -31,13 +33,25 @@ pub use chunk_circuit::{ChunkCircuit, ChunkConfig};
 pub use class::Class;
 pub use error::{ProgramError, ShapeError, WitnessError};
 pub use instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};
-pub use microcode::{MicroOp, Microcode, Mode, Place, TableRow, rom};
+pub use microcode::{MicroOp, Microcode, Mode, Place, rom};
 pub use pages::PageList;
-pub use plan::{Plan, Run};
+pub use plan::{MAX_BUDGET, Plan, Run};
+pub use program_table::{ProgramTable, TableRow};
 pub use shape::Shape;
 pub use witness::{
     ChunkWitness, RESERVED_ROWS, first_boundary, page_column, program_columns, public_words,
 };
+
+/// Which part of a program a program table holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// All of it: the commitments are those of the program, whatever the run.
+    #[default]
+    Whole,
+    /// Blocks of [`BLOCK_ROWS`](shape::BLOCK_ROWS) micro-operations or read-only words, by number, in
+    /// increasing order. Smaller tables, smaller circuits, commitments that depend on the run.
+    Blocks(Vec<u64>),
+}
 
 /// The committed columns: the first advice columns of the circuit, whose commitments are the first
 /// points of a proof. Neighbouring chunks and the verifier compare them.

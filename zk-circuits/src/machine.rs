@@ -1,6 +1,6 @@
 //! Runs microcode on the words of a chunk's memory, and records the rows if asked to.
 
-use bpf_tracer::Permission;
+use bpf_tracer::Interval;
 
 use crate::WitnessError;
 use crate::cell::{Cell, Row};
@@ -8,6 +8,7 @@ use crate::class::Class;
 use crate::microcode::{Microcode, Mode, rom};
 use crate::ops::{self, Context, memory};
 use crate::pages::PageList;
+use crate::program_table::Used;
 use crate::shape::{FRAME_WORDS, PAGE_BYTES, SLOT_ROW, ZERO_SINK, ZERO_SOURCE};
 
 /// What a row may look at while it is filled.
@@ -19,18 +20,31 @@ pub(crate) struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// Table row, start, end and permission of the interval that holds an address.
-    pub(crate) fn interval(&self, address: u64) -> (usize, u128, u128, Permission) {
+    /// The interval that holds an address.
+    pub(crate) fn interval(&self, address: u64) -> Interval {
         self.microcode.interval(address, self.input_size)
+    }
+
+    /// The interval of hidden memory that holds an address; an empty one if there is none.
+    pub(crate) fn hidden_interval(&self, address: u64) -> Interval {
+        let here = u128::from(address);
+        let nothing = Interval {
+            start: here,
+            end: here,
+            permission: bpf_tracer::Permission::None,
+            open_end: false,
+        };
+        let mut intervals = self.microcode.hidden_intervals().iter();
+        intervals
+            .find(|interval| (interval.start..interval.end).contains(&here))
+            .map_or(nothing, |interval| *interval)
     }
 
     /// The low `size` bytes at an address that an access is permitted to read.
     pub(crate) fn read(&self, address: u64, size: u64, read_only: bool) -> u64 {
         let word = |address: u64| {
             if read_only {
-                self.microcode
-                    .rodata_word(address)
-                    .map_or(0, |(_, word)| word)
+                self.microcode.read_only_word(address).unwrap_or(0)
             } else {
                 self.pages
                     .word(address)
@@ -54,14 +68,16 @@ impl Environment<'_> {
 /// State between two rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
-    /// Next row of the program table.
+    /// Address of the next micro-operation.
     pub(crate) upc: usize,
-    /// Slot row of the current instruction.
+    /// Address of the first micro-operation of the current instruction.
     pub(crate) pc: usize,
     /// Six times the call depth.
     pub(crate) frame: i128,
     /// Instructions begun.
     pub(crate) steps: u64,
+    /// Compute units used.
+    pub(crate) units: u64,
     /// Words of memory.
     pub(crate) words: Vec<u64>,
 }
@@ -77,6 +93,8 @@ pub(crate) struct Machine<'a> {
     before: [Row; 3],
     after: [Row; 2],
     rows: u32,
+    /// What was executed and read of the program.
+    pub(crate) used: Used,
     /// The row that ended the run.
     pub(crate) end: Option<Row>,
 }
@@ -98,6 +116,7 @@ impl<'a> Machine<'a> {
             before: [Row::default(); 3],
             after: [Row::default(); 2],
             rows: 0,
+            used: Used::default(),
             end: None,
         }
     }
@@ -105,6 +124,12 @@ impl<'a> Machine<'a> {
     /// Whether the next row begins an instruction.
     pub(crate) fn at_instruction(&self) -> bool {
         self.end.is_none() && self.microcode.op(self.state.upc).is_some_and(|op| op.first)
+    }
+
+    /// Whether a chunk may begin with the next row.
+    pub(crate) fn may_begin_chunk(&self) -> bool {
+        let op = self.microcode.op(self.state.upc);
+        self.end.is_none() && op.is_some_and(|op| op.first || op.class == Class::Equal)
     }
 
     /// Number of rows since the machine was made.
@@ -120,6 +145,7 @@ impl<'a> Machine<'a> {
             .microcode
             .op(upc)
             .ok_or_else(|| fail("not executable"))?;
+        self.used.op(upc);
         let mut row = self.after[0];
         self.after = [self.after[1], Row::default()];
         if op.first {
@@ -128,7 +154,7 @@ impl<'a> Machine<'a> {
         row[Cell::Upc] = upc as i128;
         row[Cell::Pc] = self.state.pc as i128;
         row[Cell::Frame] = self.state.frame;
-        row[Cell::Steps] = self.state.steps.into();
+        row[Cell::Count] = self.state.count();
         op.fetch_into(&mut row, self.state.frame);
 
         let in_words = op.class.place().0 == 1;
@@ -136,11 +162,12 @@ impl<'a> Machine<'a> {
         if in_words {
             let address = memory::word_address(op.class, &self.before);
             if read_only {
-                let (table_row, word) = self
+                let word = self
                     .microcode
-                    .rodata_word(address)
+                    .read_only_word(address)
                     .ok_or_else(|| fail("read-only address outside the data"))?;
-                row[Cell::AddrY] = table_row as i128;
+                self.used.read_only_word(address);
+                row[Cell::AddrY] = 0;
                 row[Cell::Y] = word.into();
             } else {
                 let word = self
@@ -200,10 +227,17 @@ impl<'a> Machine<'a> {
             Mode::Class => chosen,
         };
         self.state.steps += u64::from(op.first);
+        self.state.units += u64::from(op.first);
         match op.class {
-            Class::Call if taken => {
+            Class::Call if row[Cell::W] == 1 => {
                 self.state.pc = (row[Cell::Target] + row[Cell::X] - 1) as usize;
                 self.state.frame += i128::from(FRAME_WORDS);
+            }
+            Class::Charge => {
+                let left = row[Cell::X] - row.v();
+                let cost = row[Cell::W] - row[Cell::Imm];
+                let charged = if row[Cell::D] == 1 { cost } else { left };
+                self.state.units += charged as u64;
             }
             Class::Exit => self.state.frame -= i128::from(FRAME_WORDS),
             Class::End => {
@@ -222,7 +256,7 @@ impl<'a> Machine<'a> {
         row[Cell::Upc] = self.state.upc as i128;
         row[Cell::Pc] = self.state.pc as i128;
         row[Cell::Frame] = self.state.frame;
-        row[Cell::Steps] = self.state.steps.into();
+        row[Cell::Count] = self.state.count();
         row[Cell::ModeLo] = 1;
         row[Cell::ModeHi] = 1;
         self.rows += 1;
@@ -251,8 +285,14 @@ impl State {
             pc: SLOT_ROW + microcode.entry() as usize,
             frame: FRAME_WORDS.into(),
             steps: 0,
+            units: 0,
             words,
         }
+    }
+
+    /// Steps and units as [`Cell::Count`] has them.
+    pub(crate) fn count(&self) -> i128 {
+        i128::from(self.steps) + (i128::from(self.units) << 64)
     }
 }
 

@@ -1,24 +1,26 @@
-//! Microcode: the rows of the program table, and how a program is written as such rows.
+//! Microcode: micro-operations, and how a program is written with them.
 //!
-//! A row of the table is one micro-operation. The first [`SLOT_ROW`] rows are the same for all programs
-//! (microcode, permission intervals), then comes one row for each slot of the program, then the
-//! continuations of instructions that take several micro-operations, then read-only data.
-//! Families say how their instructions expand (`ops`); equal continuations are stored once.
+//! Every micro-operation has an address. Below [`SLOT_ROW`] are those that all programs share, then comes
+//! one for each slot of the program, then the continuations of instructions that take several.
+//! Families say how their instructions expand (`ops`), `syscalls` how system calls do; equal
+//! continuations are stored once. `program_table` makes rows of the circuit of it.
 //!
 //! [`SLOT_ROW`]: crate::shape::SLOT_ROW
 
 use std::collections::HashMap;
 
-use bpf_tracer::canonical::TrapKind;
-use bpf_tracer::{Permission, Program};
+use bpf_tracer::canonical::layout::INPUT_BASE;
+use bpf_tracer::canonical::{Op, TrapKind};
+use bpf_tracer::{Interval, Permission, Program, Syscall};
 
 use crate::cell::{Cell, FETCHED_BITS, Row};
 use crate::class::Class;
 use crate::shape::{
-    FIRST_ROW, FRAMES, INPUT_INTERVAL_ROWS, INTERVAL_ROW, REGISTERS, RETURN_ADDRESS, ROM_ROW,
-    SLOT_ROW, Shape, TEMPS, ZERO_SINK, ZERO_SOURCE,
+    ALLOCATED, BUDGET, FRAMES, REGISTERS, RETURN_ADDRESS, ROM_ROW, SLOT_ROW, TEMP_COUNT, TEMPS,
+    ZERO_SINK, ZERO_SOURCE,
 };
-use crate::{ProgramError, ops};
+use crate::syscalls::HiddenMemory;
+use crate::{ops, syscalls};
 
 /// Where an access of a micro-operation goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,10 +62,19 @@ impl Place {
     }
 
     /// Temporary of a microprogram.
+    ///
+    /// # Panics
+    /// If there are not that many.
     #[must_use]
     pub const fn temp(index: u32) -> Self {
+        assert!(index < TEMP_COUNT);
         Self::word(TEMPS + index)
     }
+
+    /// The compute units that the run may use; never written.
+    pub const BUDGET: Self = Self::word(BUDGET);
+    /// Bytes of heap given out.
+    pub const ALLOCATED: Self = Self::word(ALLOCATED);
 
     /// Word of the frame at a distance of `frames` from the current one.
     #[must_use]
@@ -208,11 +219,14 @@ impl MicroOp {
         row[Cell::AddrY] = self.y.address(frame);
     }
 
-    /// The code that the fetch compares: addresses in 24-bit digits, then the flags.
+    /// The code that the fetch compares, without the micro-operation's address: addresses of words in
+    /// 24-bit digits, then the flags.
     ///
     /// On the memory bus an address is below `2^22` and the frame below `2^10`, so both digits are
-    /// below `2^23` in absolute value and the code determines them and every flag.
-    fn code(&self) -> i128 {
+    /// below `2^23` in absolute value and the code determines them and every flag. It lies above
+    /// `2^46` and below `2^70`; the micro-operation's own address counts [`CODE_ADDRESS`] bits higher, so
+    /// that it is determined, too.
+    pub(crate) fn code(&self) -> i128 {
         let mut row = Row::default();
         self.fetch_into(&mut row, 0);
         let addresses = if self.class.place().0 == 1 {
@@ -231,50 +245,57 @@ impl MicroOp {
 
 /// Bit of the code where the flags begin.
 pub(crate) const CODE_FLAGS: usize = 48;
-/// Code of rows that are permission intervals: this, plus 0 (none), 1 (read) or 2 (read and write).
-pub(crate) const CODE_INTERVAL: i128 = 1 << 100;
-/// Code of rows that are read-only data: immediate = address / 8, target = word.
-pub(crate) const CODE_RODATA: i128 = 1 << 101;
+/// Bit of the code where the micro-operation's address begins.
+pub(crate) const CODE_ADDRESS: usize = 72;
 
-/// One row of the program table: code, immediate, target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TableRow {
-    /// [`MicroOp`] code, or the kind of a data row; 0 in unused rows, which nothing can fetch.
-    pub code: i128,
-    /// Immediate, interval start, or address of a read-only word.
-    pub imm: i128,
-    /// Target, interval end, or read-only word.
-    pub target: i128,
-}
-
-/// Rows of the fixed microcode, by name.
+/// Addresses of the fixed microcode, by name.
 pub mod rom {
-    use super::ROM_ROW;
+    use super::{ROM_ROW, TrapKind};
 
     /// Halt: publishes `r0`.
     pub const HALT: usize = ROM_ROW;
-    /// The access of the row before is a violation; the row after ends with it.
-    pub const FAULT: usize = ROM_ROW + 1;
-    /// Ends with `CallDepthExceeded`.
-    pub const TRAP_DEPTH: usize = ROM_ROW + 3;
-    /// Ends with `CallOutsideTextSegment`.
-    pub const TRAP_TEXT: usize = ROM_ROW + 4;
+    /// Operations of a violation: the proof of it, the end of the run.
+    pub const FAULT_ROWS: usize = 2;
+    /// Violations by an access, to read or to write, then by a range.
+    const FAULTS: usize = HALT + 1;
     /// Extra limbs.
-    pub const LIMBS: usize = ROM_ROW + 5;
+    pub const LIMBS: usize = FAULTS + 4 * FAULT_ROWS;
     /// High halves of bitwise operands.
-    pub const BITWISE_HIGH: usize = ROM_ROW + 6;
+    pub const BITWISE_HIGH: usize = LIMBS + 1;
     /// Second and third row of a signed division.
-    pub const DIV_SIGNED: usize = ROM_ROW + 7;
+    pub const DIV_SIGNED: usize = BITWISE_HIGH + 1;
     /// Memory words, by `2·writable + crossing`.
-    pub const WORDS: usize = ROM_ROW + 9;
+    pub const WORDS: usize = DIV_SIGNED + 2;
     /// Second words of crossing accesses: read-only data, memory.
-    pub const WORD_HIGH: usize = ROM_ROW + 13;
+    pub const WORD_HIGH: usize = WORDS + 4;
     /// Range of both words of a crossing store.
-    pub const WORD_RANGE: usize = ROM_ROW + 15;
+    pub const WORD_RANGE: usize = WORD_HIGH + 2;
     /// Registers of the called function's frame.
-    pub const CALL: usize = ROM_ROW + 16;
-    /// One past the last row of the fixed microcode.
-    pub const END: usize = CALL + 5;
+    pub const CALL: usize = WORD_RANGE + 1;
+    /// Ends with each kind of trap, by number.
+    const TRAPS: usize = CALL + 5;
+    /// One past the last address of the fixed microcode.
+    pub const END: usize = TRAPS + TrapKind::ALL.len() + 1;
+    const _: () = assert!(END <= super::SLOT_ROW);
+
+    /// Ends with `CallDepthExceeded`.
+    pub const TRAP_DEPTH: usize = trap(TrapKind::CallDepthExceeded);
+    /// Ends with `CallOutsideTextSegment`.
+    pub const TRAP_TEXT: usize = trap(TrapKind::CallOutsideTextSegment);
+    /// Ends with `ComputationalBudgetExceeded`.
+    pub const TRAP_UNITS: usize = trap(TrapKind::ComputationalBudgetExceeded);
+
+    /// Ends with a trap.
+    #[must_use]
+    pub const fn trap(kind: TrapKind) -> usize {
+        TRAPS + kind as usize
+    }
+
+    /// The access, or the range, of the row before is a violation.
+    #[must_use]
+    pub const fn fault(is_range: bool, to_write: bool) -> usize {
+        FAULTS + FAULT_ROWS * (2 * is_range as usize + to_write as usize)
+    }
 }
 
 /// The end of a run with this trap.
@@ -285,7 +306,8 @@ pub(crate) fn trap(kind: TrapKind) -> MicroOp {
         .modifiers(true, false, false)
 }
 
-fn rom_ops() -> Vec<MicroOp> {
+/// The fixed microcode. The frame entry depends on the program's dialect.
+fn rom_ops(program: &Program) -> Vec<MicroOp> {
     let class = |class| MicroOp::new(class).mode(Mode::Class);
     let rodata = |mut op: MicroOp| {
         op.alias = true;
@@ -296,12 +318,21 @@ fn rom_ops() -> Vec<MicroOp> {
             .mode(Mode::Go)
             .target(high as u64)
     };
-    let mut ops = vec![
-        class(Class::End).x(Place::register(0)),
-        MicroOp::new(Class::Fault),
-        trap(TrapKind::AccessViolation),
-        trap(TrapKind::CallDepthExceeded),
-        trap(TrapKind::CallOutsideTextSegment),
+    let mut ops = vec![class(Class::End).x(Place::register(0))];
+    for is_range in [false, true] {
+        for to_write in [false, true] {
+            let fault = MicroOp::new(Class::Fault).modifiers(to_write, false, false);
+            ops.push(if is_range {
+                // The row before has size 1, or 2 with its m1.
+                let size = 1 + i128::from(to_write);
+                fault.x(ops::memory::LENGTH).imm(-size)
+            } else {
+                fault
+            });
+            ops.push(trap(TrapKind::AccessViolation));
+        }
+    }
+    ops.extend([
         class(Class::Limbs),
         class(Class::BitwiseHigh),
         MicroOp::new(Class::Mov),
@@ -313,8 +344,11 @@ fn rom_ops() -> Vec<MicroOp> {
         rodata(class(Class::WordHigh)),
         class(Class::WordHigh),
         class(Class::WordRange),
-    ];
-    ops.extend(ops::call::frame_entry());
+    ]);
+    ops.extend(ops::call::frame_entry(program.dialect().frame_growth()));
+    // Trap numbers begin at 1.
+    ops.push(trap(TrapKind::UnsupportedInstruction));
+    ops.extend(TrapKind::ALL.map(trap));
     debug_assert_eq!(ops.len(), rom::END - ROM_ROW);
     ops
 }
@@ -323,6 +357,7 @@ fn rom_ops() -> Vec<MicroOp> {
 #[derive(Debug)]
 pub(crate) struct Assembler<'a> {
     program: &'a Program,
+    hidden: HiddenMemory,
     ops: Vec<MicroOp>,
     continuations: HashMap<Vec<MicroOp>, usize>,
 }
@@ -336,6 +371,11 @@ impl<'a> Assembler<'a> {
     /// The program being assembled.
     pub(crate) const fn program(&self) -> &'a Program {
         self.program
+    }
+
+    /// Memory that only system calls reach.
+    pub(crate) const fn hidden(&self) -> &HiddenMemory {
+        &self.hidden
     }
 
     /// An instruction that is these operations one after another, then goes to `end`: returns the first,
@@ -388,15 +428,35 @@ const fn resolve(target: u64, start: usize) -> u64 {
     }
 }
 
-/// A program as the circuit sees it: executable rows, data rows, and where they are.
+/// Read-only words.
+#[derive(Clone, Debug)]
+struct Segment {
+    /// Address divided by 8.
+    first: u64,
+    words: Vec<u64>,
+}
+
+impl Segment {
+    fn new(base: u64, bytes: &[u8]) -> Self {
+        let words = bytes.chunks(8).map(|bytes| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        });
+        Self {
+            first: base / 8,
+            words: words.collect(),
+        }
+    }
+}
+
+/// A program as the circuit sees it: micro-operations, the map of memory, read-only words.
 #[derive(Clone, Debug)]
 pub struct Microcode {
     ops: Vec<Option<MicroOp>>,
-    table: Vec<TableRow>,
-    intervals: Vec<(usize, u128, u128, Permission)>,
-    rodata_row: usize,
-    rodata: Vec<u64>,
-    rodata_base: u64,
+    intervals: Vec<Interval>,
+    hidden_intervals: Vec<Interval>,
+    segments: Vec<Segment>,
     slots: u32,
     entry: u32,
     #[cfg(feature = "dev")]
@@ -404,123 +464,69 @@ pub struct Microcode {
 }
 
 impl Microcode {
-    /// Writes a program as microcode.
-    ///
-    /// # Errors
-    /// If it does not fit into the program table of this shape.
-    pub fn assemble(program: &Program, shape: Shape) -> Result<Self, ProgramError> {
+    /// Writes a program, in its surroundings, as microcode.
+    #[must_use]
+    pub fn assemble(program: &Program, environment: &bpf_tracer::Environment) -> Self {
         let instructions = program.instructions();
         let slots = instructions.len();
+        let calls: Vec<Syscall> = Syscall::ALL
+            .iter()
+            .copied()
+            .filter(|call| instructions.iter().any(|at| at.op == Op::Syscall(*call)))
+            .collect();
         let mut assembler = Assembler {
             program,
+            hidden: HiddenMemory::new(&calls, environment),
             ops: vec![MicroOp::new(Class::Mov); slots + 1],
             continuations: HashMap::new(),
         };
+        let mut provable = vec![true; slots + 1];
         for (slot, instruction) in instructions.iter().enumerate() {
-            let mut op = ops::expand(&mut assembler, slot as u32, instruction);
-            op.first = true;
-            assembler.ops[slot] = op;
+            match ops::expand(&mut assembler, slot as u32, instruction) {
+                Some(op) => assembler.ops[slot] = MicroOp { first: true, ..op },
+                None => provable[slot] = false,
+            }
         }
         assembler.ops[slots] = MicroOp {
             first: true,
             ..trap(TrapKind::ExecutionOverrun)
         };
 
-        let rodata: Vec<u64> = program
-            .rodata()
-            .chunks(8)
-            .map(|bytes| {
-                let mut word = [0; 8];
-                word[..bytes.len()].copy_from_slice(bytes);
-                u64::from_le_bytes(word)
-            })
-            .collect();
-        let rows = assembler.ops.len() + rodata.len();
-        if rows > shape.program_rows() {
-            return Err(ProgramError::TooLarge {
-                rows,
-                capacity: shape.program_rows(),
-                k: shape.k(),
-            });
-        }
-
-        let rodata_row = SLOT_ROW + assembler.ops.len();
-        let mut ops: Vec<Option<MicroOp>> = vec![None; rodata_row];
-        for (index, op) in rom_ops().into_iter().enumerate() {
+        let mut ops: Vec<Option<MicroOp>> = vec![None; SLOT_ROW + assembler.ops.len()];
+        for (index, op) in rom_ops(program).into_iter().enumerate() {
             ops[ROM_ROW + index] = Some(op);
         }
         for (index, op) in assembler.ops.into_iter().enumerate() {
-            ops[SLOT_ROW + index] = Some(op);
-        }
-        let mut table: Vec<TableRow> = ops
-            .iter()
-            .map(|op| {
-                op.map_or_else(TableRow::default, |op| TableRow {
-                    code: op.code(),
-                    imm: op.imm,
-                    target: op.target.into(),
-                })
-            })
-            .collect();
-
-        // The input region's length enters these two rows through the instance.
-        let input = bpf_tracer::canonical::layout::INPUT_BASE.into();
-        table[INPUT_INTERVAL_ROWS[0]] = TableRow {
-            code: CODE_INTERVAL + 2,
-            imm: input,
-            target: input,
-        };
-        table[INPUT_INTERVAL_ROWS[1]] = TableRow {
-            code: CODE_INTERVAL,
-            imm: input,
-            target: 1 << 64,
-        };
-        debug_assert_eq!(INPUT_INTERVAL_ROWS[0], FIRST_ROW);
-        let mut intervals = Vec::new();
-        for (index, interval) in program.intervals().into_iter().enumerate() {
-            let row = INTERVAL_ROW + index;
-            if row >= SLOT_ROW {
-                return Err(ProgramError::TooManyRegions);
+            if provable.get(index) != Some(&false) {
+                ops[SLOT_ROW + index] = Some(op);
             }
-            table[row] = TableRow {
-                code: CODE_INTERVAL + permission_code(interval.permission),
-                imm: interval.start as i128,
-                target: interval.end as i128,
-            };
-            intervals.push((row, interval.start, interval.end, interval.permission));
         }
-        let rodata_base = bpf_tracer::canonical::layout::RODATA_BASE;
-        table.extend(rodata.iter().enumerate().map(|(index, word)| TableRow {
-            code: CODE_RODATA,
-            imm: i128::from(rodata_base) / 8 + index as i128,
-            target: (*word).into(),
-        }));
-        Ok(Self {
+        let mut segments = vec![Segment::new(program.rodata_base(), program.rodata())];
+        let hidden = assembler.hidden;
+        segments.push(Segment::new(syscalls::CONSTANTS_BASE, hidden.constants()));
+        Self {
             ops,
-            table,
-            intervals,
-            rodata_row,
-            rodata,
-            rodata_base,
+            intervals: program.intervals(),
+            hidden_intervals: hidden.intervals(),
+            segments,
             slots: slots as u32,
             entry: program.entry(),
             #[cfg(feature = "dev")]
             listing: (0..slots as u32)
                 .map(|pc| program.disassemble(pc))
                 .collect(),
-        })
+        }
     }
 
-    /// The rows of the program table from row 0; rows behind are unused.
-    #[must_use]
-    pub fn table(&self) -> &[TableRow] {
-        &self.table
+    /// The micro-operations by address; none where nothing can be executed.
+    pub(crate) fn ops(&self) -> &[Option<MicroOp>] {
+        &self.ops
     }
 
-    /// The micro-operation in this row.
+    /// The micro-operation at this address.
     #[must_use]
-    pub fn op(&self, row: usize) -> Option<&MicroOp> {
-        self.ops.get(row).and_then(Option::as_ref)
+    pub fn op(&self, address: usize) -> Option<&MicroOp> {
+        self.ops.get(address).and_then(Option::as_ref)
     }
 
     /// The instruction at a slot, disassembled; empty outside the program.
@@ -541,33 +547,50 @@ impl Microcode {
         self.entry
     }
 
-    /// Table row, start, end and permission of the interval that holds an address.
-    pub(crate) fn interval(
-        &self,
-        address: u64,
-        input_size: u64,
-    ) -> (usize, u128, u128, Permission) {
-        let address = u128::from(address);
-        let input = u128::from(bpf_tracer::canonical::layout::INPUT_BASE);
-        let end = input + u128::from(input_size);
-        if address >= end {
-            return (INPUT_INTERVAL_ROWS[1], end, 1 << 64, Permission::None);
-        }
-        if address >= input {
-            return (INPUT_INTERVAL_ROWS[0], input, end, Permission::ReadWrite);
-        }
-        let index = self
-            .intervals
-            .partition_point(|(_, start, _, _)| *start <= address);
-        self.intervals[index - 1]
+    /// The map of memory below the input region.
+    pub(crate) fn intervals(&self) -> &[Interval] {
+        &self.intervals
     }
 
-    /// Table row and value of the read-only word that holds an address.
-    pub(crate) fn rodata_word(&self, address: u64) -> Option<(usize, u64)> {
-        let index = (address.checked_sub(self.rodata_base)? / 8) as usize;
-        self.rodata
-            .get(index)
-            .map(|word| (self.rodata_row + index, *word))
+    /// What system calls may do where programs may do nothing.
+    pub(crate) fn hidden_intervals(&self) -> &[Interval] {
+        &self.hidden_intervals
+    }
+
+    /// The interval that holds an address.
+    pub(crate) fn interval(&self, address: u64, input_size: u64) -> Interval {
+        let address = u128::from(address);
+        let input = u128::from(INPUT_BASE);
+        let end = input + u128::from(input_size);
+        let (start, end, permission) = if address >= end {
+            (end, 1 << 64, Permission::None)
+        } else if address >= input {
+            (input, end, Permission::ReadWrite)
+        } else {
+            let index = self.intervals.partition_point(|i| i.start <= address);
+            return self.intervals[index - 1];
+        };
+        Interval {
+            start,
+            end,
+            permission,
+            open_end: false,
+        }
+    }
+
+    /// Address divided by 8, and value, of every read-only word.
+    pub(crate) fn read_only_words(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.segments
+            .iter()
+            .flat_map(|segment| (segment.first..).zip(segment.words.iter().copied()))
+    }
+
+    /// The read-only word that holds an address.
+    pub(crate) fn read_only_word(&self, address: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let index = (address / 8).checked_sub(segment.first)?;
+            segment.words.get(usize::try_from(index).ok()?).copied()
+        })
     }
 }
 

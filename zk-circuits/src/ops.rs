@@ -1,7 +1,7 @@
 //! The instruction families. One file each: what its classes mean, their constraints, how their rows
 //! are filled, and how instructions are written with them. A new family is a file and a line here.
 
-use bpf_tracer::canonical::{Instruction, TrapKind};
+use bpf_tracer::canonical::{Instruction, Op, TrapKind};
 
 use crate::builder::Builder;
 use crate::cell::Row;
@@ -14,6 +14,7 @@ pub(crate) mod atomic;
 pub(crate) mod bitwise;
 pub(crate) mod branch;
 pub(crate) mod call;
+pub(crate) mod charge;
 pub(crate) mod div;
 pub(crate) mod end;
 pub(crate) mod memory;
@@ -34,7 +35,7 @@ pub(crate) struct Family {
 }
 
 /// Every family.
-pub(crate) static FAMILIES: [Family; 11] = [
+pub(crate) static FAMILIES: [Family; 12] = [
     mov::FAMILY,
     add_sub::FAMILY,
     mul::FAMILY,
@@ -45,6 +46,7 @@ pub(crate) static FAMILIES: [Family; 11] = [
     memory::FAMILY,
     atomic::FAMILY,
     call::FAMILY,
+    charge::FAMILY,
     end::FAMILY,
 ];
 
@@ -76,16 +78,22 @@ pub(crate) fn family(class: Class) -> &'static Family {
         .unwrap_or_else(|| unreachable!("the registry test covers every class"))
 }
 
-/// Writes an instruction as micro-operations.
+/// Writes an instruction as micro-operations; `None` if no run that reaches it has a proof.
 pub(crate) fn expand(
     assembler: &mut Assembler<'_>,
     slot: u32,
     instruction: &Instruction,
-) -> MicroOp {
-    FAMILIES
-        .iter()
-        .find_map(|family| (family.expand)(assembler, slot, instruction))
-        .unwrap_or_else(|| crate::microcode::trap(TrapKind::UnsupportedInstruction))
+) -> Option<MicroOp> {
+    match instruction.op {
+        Op::Unprovable => None,
+        Op::None | Op::Unresolved => {
+            Some(crate::microcode::trap(TrapKind::UnsupportedInstruction))
+        }
+        Op::Syscall(syscall) => Some(crate::syscalls::expand(assembler, syscall)),
+        _ => FAMILIES
+            .iter()
+            .find_map(|family| (family.expand)(assembler, slot, instruction)),
+    }
 }
 
 #[cfg(test)]

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use bpf_tracer::canonical::TrapKind;
-use bpf_tracer::{Input, Outcome, Program};
+use bpf_tracer::{Environment, Input, Outcome, Program};
 use halo2curves::bn256::Fr;
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Row};
 use crate::instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};
 use crate::machine::{Machine, State};
 use crate::microcode::Microcode;
 use crate::pages::PageList;
+use crate::program_table::ProgramTable;
 use crate::shape::{FRAME_WORDS, SLOT_ROW, Shape};
 use crate::witness::{ChunkWitness, RESERVED_ROWS, first_words};
-use crate::{Committed, WitnessError};
+use crate::{Committed, Selection, WitnessError};
 
-/// Rows kept free at the end of a chunk: more than any instruction takes.
-const LONGEST_INSTRUCTION: usize = 32;
+/// Rows kept free at the end of a chunk: more than lie between two places where one may begin.
+const LONGEST_STRETCH: usize = 96;
+/// Most compute units that a run may use.
+pub const MAX_BUDGET: u64 = 1 << 62;
 
 /// A run: what is executed, and how it ends.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +28,11 @@ pub struct Run<'a> {
     pub program: &'a Program,
     /// Its input.
     pub input: &'a Input,
+    /// What it can ask of its surroundings.
+    pub environment: &'a Environment,
     /// Virtual pages of writable memory that it touches, in order.
     pub pages: &'a [u64],
-    /// Most steps that it may take.
+    /// Most compute units that it may use.
     pub budget: u64,
     /// How it ends.
     pub outcome: Outcome,
@@ -38,11 +43,20 @@ pub struct Run<'a> {
 pub struct Plan {
     shape: Shape,
     microcode: Arc<Microcode>,
+    table: Arc<ProgramTable>,
     pages: Arc<PageList>,
     input_size: u64,
     budget: u64,
     outcome: Outcome,
-    boundaries: Vec<State>,
+    boundaries: Vec<Boundary>,
+}
+
+/// Where one chunk ends and the next begins.
+#[derive(Clone, Debug)]
+struct Boundary {
+    state: State,
+    /// Rows of all chunks before.
+    rows: usize,
 }
 
 impl Plan {
@@ -61,6 +75,7 @@ impl Plan {
         let run = Run {
             program: trace.program(),
             input: trace.input(),
+            environment: trace.environment(),
             pages: &pages,
             budget: trace.step_limit(),
             outcome: trace.outcome(),
@@ -87,9 +102,12 @@ impl Plan {
             return Err(WitnessError::ChunkSize);
         }
         let program = run.program;
-        let microcode = Microcode::assemble(program, shape)?;
+        if run.budget > MAX_BUDGET {
+            return Err(WitnessError::Budget { budget: run.budget });
+        }
+        let microcode = Microcode::assemble(program, run.environment);
         let pages = PageList::new(run.pages, shape)?;
-        let words = first_words(program, run.input, &pages);
+        let words = first_words(program, run.input, run.budget, &pages);
         let input_size = run.input.region_len();
         let mut machine = Machine::new(
             &microcode,
@@ -97,13 +115,19 @@ impl Plan {
             input_size,
             State::initial(&microcode, words),
         );
-        let mut boundaries = vec![machine.state.clone()];
+        let boundary = |machine: &Machine<'_>| Boundary {
+            state: machine.state.clone(),
+            rows: machine.rows(),
+        };
+        let mut boundaries = vec![boundary(&machine)];
         let (mut chunk_steps, mut chunk_row) = (0, 0);
+        let is_full = |machine: &Machine<'_>, chunk_row: usize| {
+            machine.rows() - chunk_row + LONGEST_STRETCH > shape.step_rows()
+        };
         for (index, pc) in steps.into_iter().enumerate() {
-            let full = chunk_size == Some(chunk_steps)
-                || machine.rows() - chunk_row + LONGEST_INSTRUCTION > shape.step_rows();
-            if full && chunk_steps > 0 {
-                boundaries.push(machine.state.clone());
+            let enough = chunk_size == Some(chunk_steps);
+            if machine.rows() > chunk_row && (enough || is_full(&machine, chunk_row)) {
+                boundaries.push(boundary(&machine));
                 (chunk_steps, chunk_row) = (0, machine.rows());
             }
             let found = machine.state.upc as u64;
@@ -120,6 +144,11 @@ impl Plan {
             }
             machine.step()?;
             while machine.end.is_none() && !machine.at_instruction() {
+                // A system call may take more rows than a chunk has.
+                if machine.may_begin_chunk() && is_full(&machine, chunk_row) {
+                    boundaries.push(boundary(&machine));
+                    (chunk_steps, chunk_row) = (0, machine.rows());
+                }
                 machine.step()?;
             }
             chunk_steps += 1;
@@ -134,15 +163,30 @@ impl Plan {
                 found: format!("{found:?}"),
             });
         }
-        boundaries.push(machine.state.clone());
+        boundaries.push(boundary(&machine));
+        let table = ProgramTable::new(&microcode, &machine.used.selection(), shape)?;
         Ok(Self {
             shape,
             microcode: Arc::new(microcode),
+            table: Arc::new(table),
             pages: Arc::new(pages),
             input_size,
             budget: run.budget,
             outcome: run.outcome,
             boundaries,
+        })
+    }
+
+    /// The same plan on a program table that holds the whole program, so that its commitments do not
+    /// depend on the run.
+    ///
+    /// # Errors
+    /// If the program does not fit.
+    pub fn with_whole_program(self) -> Result<Self, WitnessError> {
+        let table = ProgramTable::new(&self.microcode, &Selection::Whole, self.shape)?;
+        Ok(Self {
+            table: Arc::new(table),
+            ..self
         })
     }
 
@@ -170,16 +214,22 @@ impl Plan {
         &self.microcode
     }
 
+    /// The rows that hold the program, or what the run needs of it.
+    #[must_use]
+    pub fn program_table(&self) -> &ProgramTable {
+        &self.table
+    }
+
     /// Words of memory at a boundary.
     #[cfg(feature = "dev")]
     pub(crate) fn words(&self, boundary: usize) -> &[u64] {
-        &self.boundaries[boundary].words
+        &self.boundaries[boundary].state.words
     }
 
-    /// Steps of a chunk.
+    /// Steps that begin in a chunk.
     #[must_use]
     pub fn chunk_steps(&self, index: usize) -> u64 {
-        self.boundaries[index + 1].steps - self.boundaries[index].steps
+        self.boundaries[index + 1].state.steps - self.boundaries[index].state.steps
     }
 
     /// The witness of one chunk. `reserved` holds, for each committed column, what its reserved rows hide.
@@ -195,13 +245,12 @@ impl Plan {
         if index >= count {
             return Err(WitnessError::NoSuchChunk { index, count });
         }
-        let (entry, exit) = (&self.boundaries[index], &self.boundaries[index + 1]);
+        let [Boundary { state: entry, rows: from }, Boundary { state: exit, rows: to }] =
+            [&self.boundaries[index], &self.boundaries[index + 1]];
         let mut machine =
             Machine::new(&self.microcode, &self.pages, self.input_size, entry.clone());
         let mut rows = Vec::with_capacity(self.shape.step_rows());
-        while machine.end.is_none()
-            && (machine.state.steps < exit.steps || !machine.at_instruction())
-        {
+        for _ in *from..*to {
             rows.push(machine.step()?);
         }
         while rows.len() < self.shape.step_rows() {
@@ -217,18 +266,22 @@ impl Plan {
             }
         );
         let running = index + 1 < count || at_limit;
-        let slot = |state: &State| (state.upc - SLOT_ROW) as u64;
+        let slot = |address: usize| (address - SLOT_ROW) as u64;
         let depth = |state: &State| state.frame as u64 / u64::from(FRAME_WORDS);
         let mut instance = ChunkInstance {
             version: VERSION,
             running_in: true,
             running_out: running,
-            pc_in: slot(entry),
-            pc_out: slot(exit),
+            pc_in: slot(entry.upc),
+            pc_out: slot(exit.upc),
+            slot_in: if index == 0 { 0 } else { slot(entry.pc + 1) },
+            slot_out: slot_out(&rows),
             depth_in: depth(entry),
             depth_out: depth(exit),
             steps_in: entry.steps,
             steps_out: exit.steps,
+            units_in: entry.units,
+            units_out: exit.units,
             budget: self.budget,
             input_size: self.input_size,
             status: STATUS_RUNNING,
@@ -251,6 +304,7 @@ impl Plan {
         Ok(ChunkWitness {
             shape: self.shape,
             microcode: Arc::clone(&self.microcode),
+            table: Arc::clone(&self.table),
             pages: Arc::clone(&self.pages),
             instance,
             rows,
@@ -261,6 +315,12 @@ impl Plan {
             reserved: *reserved,
         })
     }
+}
+
+/// One more than the slot of the instruction that the last row belongs to.
+pub(crate) fn slot_out(rows: &[Row]) -> u64 {
+    rows.last()
+        .map_or(0, |row| row[Cell::Pc] as u64 + 1 - SLOT_ROW as u64)
 }
 
 /// The outcome that the end row publishes, or that the run stopped at an instruction, at its limit.

@@ -8,16 +8,20 @@ use crate::ShapeError;
 /// sees, so that openings of one polynomial in two proofs reveal nothing. The machine starts in row 8.
 pub const FIRST_ROW: usize = 8;
 
+/// Temporaries of microprograms: the first words of memory.
+pub const TEMPS: u32 = 8;
+/// Number of temporaries.
+pub const TEMP_COUNT: u32 = 8;
 /// First word of the register file: `r0` to `r5`.
 pub const REGISTERS: u32 = 16;
 /// A word that is always zero, for the first access of rows without a source.
 pub const ZERO_SOURCE: u32 = 22;
 /// A word that is always zero, for the second access of rows without a destination.
 pub const ZERO_SINK: u32 = 23;
-/// Temporaries of microprograms.
-pub const TEMPS: u32 = 24;
-/// Number of temporaries.
-pub const TEMP_COUNT: u32 = 4;
+/// The compute units that the run may use; never written.
+pub const BUDGET: u32 = 24;
+/// Bytes of heap that `sol_alloc_free_` has given out.
+pub const ALLOCATED: u32 = 25;
 /// First word of frame 0. Frame `d` (the outermost is 1) holds `r6, r7, r8, r9, r10` and the return
 /// address of its caller in words `FRAMES + 6·d ..`.
 pub const FRAMES: u32 = 32;
@@ -34,14 +38,14 @@ pub const PAGE_WORDS: u32 = 32;
 /// First dense page: the words below hold registers and frames, which no address reaches.
 pub const FIRST_PAGE: u32 = 14;
 
-/// Program table: rows 8 and 9 are the input region and the gap behind it.
-pub const INPUT_INTERVAL_ROWS: [usize; 2] = [8, 9];
-/// Program table: first row of the fixed microcode.
-pub const ROM_ROW: usize = 10;
-/// Program table: first row of the other permission intervals.
-pub const INTERVAL_ROW: usize = 64;
-/// Program table: slot `i` of the program is row `SLOT_ROW + i`.
+/// Program table, circuit rows: permission and violation of the input region, violation of what follows it.
+pub const INPUT_INTERVAL_ROWS: [usize; 3] = [8, 9, 10];
+/// Microcode: address of the first fixed operation.
+pub const ROM_ROW: usize = 16;
+/// Microcode: slot `i` of the program has address `SLOT_ROW + i`.
 pub const SLOT_ROW: usize = 256;
+/// Microcode and read-only words enter the program table by blocks of this many.
+pub const BLOCK_ROWS: usize = 16;
 
 /// Rows at the end that halo2 fills with random values, and one that holds the state after the last step.
 const BLINDING_ROWS: usize = 12;
@@ -172,10 +176,10 @@ impl Shape {
         self.page_row(self.public_page()) - PAGE_STRIDE
     }
 
-    /// Number of program slots, continuation rows and read-only words that the program table holds.
+    /// Number of rows that the program table has for microcode, intervals and read-only words.
     #[must_use]
     pub const fn program_rows(self) -> usize {
-        self.end_row() - SLOT_ROW
+        self.end_row() - (INPUT_INTERVAL_ROWS[2] + 1)
     }
 }
 

@@ -5,7 +5,8 @@ use crate::bus::Bus;
 use crate::cell::{Cell, FETCHED_BITS, FREE_BITS, GROUPS, LIMBS, MEMBERS};
 use crate::class::Class;
 use crate::instance::InstanceCell;
-use crate::microcode::CODE_FLAGS;
+use crate::ops::charge;
+use crate::microcode::{CODE_ADDRESS, CODE_FLAGS};
 use crate::shape::{FIRST_ROW, SLOT_ROW};
 use crate::tables::{FixedColumn, kind, range_tuple};
 
@@ -39,7 +40,7 @@ fn flags(builder: &mut Builder) {
     );
 }
 
-/// An active row is the row `upc` of the program table: class, mode, addresses and constants at once.
+/// An active row is the micro-operation at `upc`: class, mode, addresses and constants at once.
 fn fetch(builder: &mut Builder) {
     builder.global("fetch");
     let frame = builder.cell(Cell::Frame);
@@ -58,8 +59,7 @@ fn fetch(builder: &mut Builder) {
         "the row is in the program table",
         builder.is_active(),
         vec![
-            builder.cell(Cell::Upc),
-            x + y * two_pow(24) + flags,
+            builder.cell(Cell::Upc) * two_pow(CODE_ADDRESS as u32) + x + y * two_pow(24) + flags,
             builder.cell(Cell::Imm),
             builder.cell(Cell::Target),
         ],
@@ -240,13 +240,14 @@ fn successor(builder: &mut Builder) {
             * (one() - call.clone())
             * (builder.at(Cell::Pc, 1) - builder.cell(Cell::Pc)),
     );
+    let charged = builder.is(Class::Charge) * charge::charged(builder) * two_pow(64);
     builder.require_equal(
-        "steps count instructions",
-        builder.at(Cell::Steps, 1),
-        builder.cell(Cell::Steps) + builder.cell(Cell::First),
+        "steps count instructions, units also what system calls cost",
+        builder.at(Cell::Count, 1),
+        builder.cell(Cell::Count) + builder.cell(Cell::First) * (one() + two_pow(64)) + charged,
     );
     let frame = builder.cell(Cell::Frame);
-    let entered = builder.cell(Cell::T) * call * constant(6);
+    let entered = builder.cell(Cell::W) * call * constant(6);
     let left = builder.is(Class::Exit) * constant(6);
     let ended = builder.is(Class::End) * frame.clone();
     builder.require_equal(
@@ -286,14 +287,35 @@ fn boundaries(builder: &mut Builder) {
     };
     let value = instance(builder, InstanceCell::RunningIn) - one();
     require(builder, "the program runs when the chunk begins", value);
-    let value = builder.cell(Cell::First) - one();
-    require(builder, "a chunk begins with an instruction", value);
+    // An `Equal` row is no part of a group of rows: nothing behind it refers to what is before it.
+    let inside = one() - builder.cell(Cell::First);
+    let value = inside.clone() * (one() - builder.is(Class::Equal));
+    require(
+        builder,
+        "a chunk begins with an instruction or with a comparison",
+        value,
+    );
     let value = builder.cell(Cell::Upc) - slot_row() - instance(builder, InstanceCell::PcIn);
-    require(builder, "the first slot is pc_in", value);
+    require(builder, "the first micro-operation is pc_in", value);
+    let slot = builder.cell(Cell::Pc) + one() - slot_row();
+    let slot = slot - instance(builder, InstanceCell::SlotIn);
+    require(
+        builder,
+        "a chunk that begins inside an instruction continues it",
+        inside * slot,
+    );
     let value = builder.cell(Cell::Frame) - instance(builder, InstanceCell::DepthIn) * constant(6);
     require(builder, "the first depth is depth_in", value);
-    let value = builder.cell(Cell::Steps) - instance(builder, InstanceCell::StepsIn);
-    require(builder, "the first step is steps_in", value);
+    let count = |builder: &Builder, steps, units| {
+        instance(builder, steps) + instance(builder, units) * two_pow(64)
+    };
+    let before = count(builder, InstanceCell::StepsIn, InstanceCell::UnitsIn);
+    let value = builder.cell(Cell::Count) - before;
+    require(
+        builder,
+        "steps and units before the first row are steps_in and units_in",
+        value,
+    );
 
     let running = instance(builder, InstanceCell::RunningOut);
     require(
@@ -317,8 +339,9 @@ fn boundaries(builder: &mut Builder) {
         builder.fixed(FixedColumn::Last),
         vec![
             builder.at(Cell::Upc, 1) - slot_row(),
+            builder.cell(Cell::Pc) + one() - slot_row(),
             builder.at(Cell::Frame, 1),
-            builder.at(Cell::Steps, 1),
+            builder.at(Cell::Count, 1),
         ],
     );
     builder.receive(
@@ -327,8 +350,9 @@ fn boundaries(builder: &mut Builder) {
         first.clone(),
         vec![
             instance(builder, InstanceCell::PcOut),
+            instance(builder, InstanceCell::SlotOut),
             instance(builder, InstanceCell::DepthOut) * constant(6),
-            instance(builder, InstanceCell::StepsOut),
+            count(builder, InstanceCell::StepsOut, InstanceCell::UnitsOut),
         ],
     );
     builder.receive(

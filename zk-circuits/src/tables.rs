@@ -4,7 +4,7 @@ use crate::Committed;
 use crate::builder::{Builder, Expr, constant, field, inverse, two_pow};
 use crate::bus::Bus;
 use crate::instance::InstanceCell;
-use crate::shape::{FIRST_PAGE, FIRST_ROW, INPUT_INTERVAL_ROWS, PAGE_STRIDE, REGISTERS, Shape};
+use crate::shape::{FIRST_PAGE, FIRST_ROW, INPUT_INTERVAL_ROWS, PAGE_STRIDE, Shape, TEMPS};
 use halo2curves::bn256::Fr;
 
 /// Fixed columns, in order.
@@ -164,7 +164,7 @@ pub(crate) fn fixed_columns(shape: Shape) -> Vec<Vec<Fr>> {
         set(FixedColumn::TableY, row, y.into());
         set(FixedColumn::TableZ, row, z);
     }
-    for word in REGISTERS..shape.word_end() {
+    for word in TEMPS..shape.word_end() {
         let lane = if word < shape.public_word() { 1 } else { 2 };
         set(FixedColumn::Lane, word as usize, lane);
     }
@@ -200,21 +200,24 @@ pub(crate) fn configure(builder: &mut Builder, shape: Shape) {
     times(builder);
 }
 
-/// The program table: its rows are committed, the row number is fixed. The input region's length
-/// enters the rows of its interval and of the gap behind it.
+/// The program table: its rows are committed. The input region's length enters the rows of its
+/// intervals and of the gap behind it.
 fn program(builder: &mut Builder) {
     builder.global("program table");
-    debug_assert_eq!(INPUT_INTERVAL_ROWS, [FIRST_ROW, FIRST_ROW + 1]);
-    let region_end =
-        builder.fixed(FixedColumn::First) * builder.instance(InstanceCell::InputSize, 0);
-    let gap_start =
-        builder.fixed_at(FixedColumn::First, -1) * builder.instance(InstanceCell::InputSize, 1);
+    debug_assert_eq!(
+        INPUT_INTERVAL_ROWS,
+        [FIRST_ROW, FIRST_ROW + 1, FIRST_ROW + 2]
+    );
+    let size_in_row = |row: i32| {
+        builder.fixed_at(FixedColumn::First, -row) * builder.instance(InstanceCell::InputSize, row)
+    };
+    let region_end = size_in_row(0) + size_in_row(1);
+    let gap_start = size_in_row(2);
     builder.receive(
         Bus::Program,
         "a row of the program table is read",
         builder.auxiliary(Auxiliary::ProgramReads),
         vec![
-            builder.fixed(FixedColumn::Row),
             builder.committed(Committed::Code, 0),
             builder.committed(Committed::Immediate, 0) + gap_start,
             builder.committed(Committed::Target, 0) + region_end,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bpf_tracer::canonical::layout::{DATA_BASE, INPUT_BASE};
+use bpf_tracer::canonical::layout::{DATA_BASE, INPUT_BASE, RETURN_DATA_BASE};
 use bpf_tracer::{Input, Program};
 use ff::Field;
 use halo2curves::bn256::Fr;
@@ -15,9 +15,11 @@ use crate::class::Class;
 use crate::instance::ChunkInstance;
 use crate::machine::{OUTERMOST_RETURN, State, page_words};
 use crate::microcode::Microcode;
+use crate::ops::memory;
 use crate::pages::PageList;
+use crate::program_table::{ProgramTable, TableRow};
 use crate::shape::{
-    FIRST_ROW, FRAME_WORDS, FRAMES, PAGE_BYTES, PAGE_STRIDE, REGISTERS, RETURN_ADDRESS, Shape,
+    BUDGET, FIRST_ROW, FRAME_WORDS, FRAMES, PAGE_BYTES, PAGE_STRIDE, REGISTERS, RETURN_ADDRESS, Shape,
 };
 use crate::tables::{FixedColumn, kind, lookup_row, range_row, range_size, time_row};
 
@@ -25,7 +27,12 @@ use crate::tables::{FixedColumn, kind, lookup_row, range_row, range_size, time_r
 pub const RESERVED_ROWS: usize = FIRST_ROW;
 
 /// Memory before the first instruction, both lanes.
-pub(crate) fn first_words(program: &Program, input: &Input, pages: &PageList) -> Vec<u64> {
+pub(crate) fn first_words(
+    program: &Program,
+    input: &Input,
+    budget: u64,
+    pages: &PageList,
+) -> Vec<u64> {
     let shape = pages.shape();
     let mut words = vec![0; shape.word_end() as usize];
     let registers = program.initial_registers(input);
@@ -37,6 +44,7 @@ pub(crate) fn first_words(program: &Program, input: &Input, pages: &PageList) ->
         words[word] = *value;
     }
     words[frame + RETURN_ADDRESS as usize] = OUTERMOST_RETURN;
+    words[BUDGET as usize] = budget;
     fill(&mut words, pages, DATA_BASE, program.data());
     fill(&mut words, pages, INPUT_BASE, &input.bytes);
     words
@@ -73,29 +81,35 @@ fn lanes(words: &[u64], shape: Shape) -> [Vec<Fr>; 2] {
 
 /// The columns of the first boundary: private and public lane, reserved and blinding rows zero.
 #[must_use]
-pub fn first_boundary(program: &Program, input: &Input, pages: &PageList) -> [Vec<Fr>; 2] {
-    lanes(&first_words(program, input, pages), pages.shape())
+pub fn first_boundary(
+    program: &Program,
+    input: &Input,
+    budget: u64,
+    pages: &PageList,
+) -> [Vec<Fr>; 2] {
+    lanes(&first_words(program, input, budget, pages), pages.shape())
 }
 
-/// The public lane for these bytes of the input region, reserved and blinding rows zero.
+/// The public lane for these bytes of the input region and this return data, reserved and blinding
+/// rows zero.
 #[must_use]
-pub fn public_words(region: &[u8], pages: &PageList) -> Vec<Fr> {
+pub fn public_words(region: &[u8], return_data: &[u8], pages: &PageList) -> Vec<Fr> {
     let shape = pages.shape();
     let mut words = vec![0; shape.word_end() as usize];
     fill(&mut words, pages, INPUT_BASE, region);
+    let mut hidden = (return_data.len() as u64).to_le_bytes().to_vec();
+    hidden.extend(return_data);
+    fill(&mut words, pages, RETURN_DATA_BASE, &hidden);
     let [_, public] = lanes(&words, shape);
     public
 }
 
 /// The program's columns: code, immediate, target. Rows behind their end are zero.
 #[must_use]
-pub fn program_columns(microcode: &Microcode) -> [Vec<Fr>; 3] {
-    let column = |value: fn(&crate::microcode::TableRow) -> i128| {
-        microcode
-            .table()
-            .iter()
-            .map(|row| field(value(row)))
-            .collect()
+pub fn program_columns(table: &ProgramTable) -> [Vec<Fr>; 3] {
+    let column = |value: fn(&TableRow) -> i128| {
+        let rows = table.rows().iter();
+        rows.map(|row| field(value(row))).collect()
     };
     [
         column(|row| row.code),
@@ -119,6 +133,7 @@ pub fn page_column(pages: &PageList) -> Vec<Fr> {
 pub struct ChunkWitness {
     pub(crate) shape: Shape,
     pub(crate) microcode: Arc<Microcode>,
+    pub(crate) table: Arc<ProgramTable>,
     pub(crate) pages: Arc<PageList>,
     pub(crate) instance: ChunkInstance,
     /// One row for each row of the machine.
@@ -170,7 +185,7 @@ impl ChunkWitness {
                 Cell::Upc => Fr::from(self.end.upc as u64),
                 Cell::Pc => field(self.rows.last().map_or(0, |row| row[Cell::Pc])),
                 Cell::Frame => field(self.end.frame),
-                Cell::Steps => Fr::from(self.end.steps),
+                Cell::Count => field(self.end.count()),
                 _ => Fr::ZERO,
             };
             column
@@ -193,7 +208,7 @@ impl ChunkWitness {
         let [exit_private, exit_public] = lanes(&self.exit, shape);
         let mut columns = vec![entry_private, entry_public, exit_private, exit_public];
         columns.push(page_column(&self.pages));
-        columns.extend(program_columns(&self.microcode));
+        columns.extend(program_columns(&self.table));
         for (column, reserved) in columns.iter_mut().zip(&self.reserved) {
             column.resize(shape.rows(), Fr::ZERO);
             column[..RESERVED_ROWS].copy_from_slice(reserved);
@@ -209,12 +224,15 @@ impl ChunkWitness {
             .iter_mut()
             .for_each(|c: &mut Vec<u64>| c.resize(shape.end_row() + 1, 0));
         let [program, table, range, time] = &mut counts;
+        // A forged value that no row receives is left for the bus to reject.
         let bump = |counts: &mut Vec<u64>, row: i128| {
-            // A forged value that no row receives is left for the bus to reject.
-            if let Some(count) = usize::try_from(row)
-                .ok()
-                .and_then(|row| counts.get_mut(row))
-            {
+            let row = usize::try_from(row).ok();
+            if let Some(count) = row.and_then(|row| counts.get_mut(row)) {
+                *count += 1;
+            }
+        };
+        let bump_row = |counts: &mut Vec<u64>, row: Option<usize>| {
+            if let Some(count) = row.and_then(|row| counts.get_mut(row)) {
                 *count += 1;
             }
         };
@@ -223,7 +241,7 @@ impl ChunkWitness {
         let halves = |value: i128| (value & 0xff, value >> 8);
         for (index, row) in self.rows.iter().enumerate() {
             if row.is_active() {
-                bump(program, row[Cell::Upc]);
+                bump_row(program, self.table.op_row(row[Cell::Upc]));
             }
             for cell in [Cell::TimeX, Cell::TimeY] {
                 let difference = index as i128 - row[cell];
@@ -278,14 +296,24 @@ impl ChunkWitness {
                     bump(table, place as i128);
                 }
                 if row[Cell::Alias] == 1 {
-                    bump(program, row[Cell::AddrY]);
+                    let before = |distance: usize| index.checked_sub(distance);
+                    let rows = [1, 2, 3].map(|d| before(d).map_or_else(Row::default, |i| self.rows[i]));
+                    let address = class.map(|class| memory::word_address(class, &rows));
+                    bump_row(program, address.and_then(|a| self.table.word_row(a)));
                 } else if let Some(place) = self.page_row_of(row[Cell::AddrY]) {
                     bump(table, place as i128);
                 }
             }
-            let access = row[Cell::G0] == 1 && row[Cell::T] == 1;
-            if access || class == Some(Class::Fault) {
-                bump(program, row[Cell::L8]);
+            if row[Cell::G0] == 1 && row[Cell::T] == 1 {
+                let interval = memory::permitted_row(row);
+                let size = self.instance.input_size;
+                bump_row(program, self.table.interval_row(&interval, size));
+            }
+            if class == Some(Class::Fault) {
+                let before = index.checked_sub(1).map_or_else(Row::default, |i| self.rows[i]);
+                let interval = memory::violation_row(row, &before);
+                let size = self.instance.input_size;
+                bump_row(program, self.table.interval_row(&interval, size));
             }
         }
         for (row, value) in self.pages.column() {

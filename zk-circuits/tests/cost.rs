@@ -18,7 +18,7 @@ fn rows_per_operation() -> String {
             let mut instruction = 0;
             for row in dev::rows(&witness).iter().filter(|row| row.is_active()) {
                 if row[Cell::First] == 1 {
-                    instruction = row[Cell::Steps];
+                    instruction = row[Cell::Count];
                     taken.insert(instruction, (row[Cell::Upc], 0));
                 }
                 taken.entry(instruction).or_default().1 += 1;

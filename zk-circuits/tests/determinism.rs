@@ -189,6 +189,7 @@ fn accesses_go_one_way_only() {
         let accesses = (0..rows.len()).filter(|index| rows[*index][Cell::G0] == 1);
         for index in accesses.step_by(2).take(40) {
             let row = rows[index];
+            let fault = rom::fault(false, row[Cell::H1] == 1);
             let name = format!("{} row {index}", fixture.name);
             if row[Cell::T] == 0 {
                 // The search is able to find what there is: the honest rows without their limbs.
@@ -198,12 +199,12 @@ fn accesses_go_one_way_only() {
                         row[cell] = 0;
                     }
                 }
-                let group = dev::group_at(erased.witness(), wide, index, 2);
+                let group = dev::group_at(erased.witness(), wide, index, 3);
                 assert!(
                     group.solve(&[Cell::T]).0.is_some(),
                     "{name}: the violation itself"
                 );
-                let permitted = claim(&witness, index, |row| row[Cell::T] = 1, rom::FAULT);
+                let permitted = claim(&witness, index, |row| row[Cell::T] = 1, fault);
                 let permitted = permitted.expect("the fault follows");
                 let group = dev::group_at(&permitted, wide, index, 1);
                 let (found, effort) = group.solve(&[Cell::T]);
@@ -218,9 +219,9 @@ fn accesses_go_one_way_only() {
                     row[Cell::T] = 0;
                     row[Cell::R] = row[Cell::Y];
                 },
-                rom::FAULT,
+                fault,
             );
-            let group = dev::group_at(&refused.expect("the trap follows"), wide, index, 2);
+            let group = dev::group_at(&refused.expect("the trap follows"), wide, index, 3);
             assert!(group.solve(&[Cell::T]).0.is_none(), "{name}: a violation");
             tried[1] += 1;
             let size = 1 + row[Cell::M1] + 2 * row[Cell::M2] + 4 * row[Cell::M3];

@@ -306,9 +306,9 @@ impl Group {
                 .tables
                 .intervals
                 .iter()
-                .filter(|row| row[1] == tuple[1])
+                .filter(|row| row[0] == tuple[0])
                 .flat_map(|row| {
-                    let wrong = (0..4).find(|i| row[*i] != tuple[*i]);
+                    let wrong = (0..3).find(|i| row[*i] != tuple[*i]);
                     wrong.map_or(Vec::new(), |element| solve(element, row[element]))
                 })
                 .collect(),

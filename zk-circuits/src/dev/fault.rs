@@ -5,6 +5,7 @@ use crate::WitnessError;
 use crate::cell::{Cell, Row};
 use crate::instance::{STATUS_HALT, STATUS_RUNNING, STATUS_TRAP};
 use crate::machine::{Machine, State};
+use crate::plan::slot_out;
 use crate::shape::{FRAME_WORDS, SLOT_ROW};
 use crate::witness::ChunkWitness;
 
@@ -41,9 +42,10 @@ pub fn rerun(
     let slot_row = SLOT_ROW + honest.instance.pc_in as usize;
     let state = State {
         upc: slot_row,
-        pc: slot_row,
+        pc: SLOT_ROW + (honest.instance.slot_in as usize).saturating_sub(1),
         frame: i128::from(honest.instance.depth_in) * i128::from(FRAME_WORDS),
         steps: honest.instance.steps_in,
+        units: honest.instance.units_in,
         words: honest.entry.clone(),
     };
     let (microcode, pages) = (honest.microcode.clone(), honest.pages.clone());
@@ -79,6 +81,8 @@ pub fn rerun(
     instance.pc_out = (state.upc as u64).wrapping_sub(SLOT_ROW as u64);
     instance.depth_out = state.frame as u64 / u64::from(FRAME_WORDS);
     instance.steps_out = state.steps;
+    instance.units_out = state.units;
+    instance.slot_out = slot_out(&witness.rows);
     instance.running_out = machine.end.is_none();
     (instance.status, instance.r0) = (STATUS_RUNNING, 0);
     (instance.trap_kind, instance.trap_pc) = (0, 0);

@@ -13,6 +13,7 @@ use crate::builder::field;
 use crate::bus::Bus;
 use crate::cell::{Cell, FREE_BITS, LIMBS};
 use crate::class::Class;
+use crate::program_table::CODE_VIOLATION;
 use crate::shape::{FIRST_ROW, INPUT_INTERVAL_ROWS};
 use crate::tables::{kind, lookup_table};
 use crate::witness::{ChunkWitness, Matrix};
@@ -155,7 +156,7 @@ const FREE: [Cell; 18] = [
     Cell::P2,
 ];
 
-const STATE: [Cell; 4] = [Cell::Upc, Cell::Pc, Cell::Frame, Cell::Steps];
+const STATE: [Cell; 4] = [Cell::Upc, Cell::Pc, Cell::Frame, Cell::Count];
 
 /// The groups of a witness.
 #[must_use]
@@ -172,7 +173,14 @@ pub fn groups(witness: &ChunkWitness, wide: &Checker) -> Vec<Group> {
     while let Some(first) = class(start) {
         let mut len = 1;
         // The second row of a signed division is a move that no instruction begins.
-        while class(start + len).is_some_and(continues) || (first == Class::DivSigned && len == 1) {
+        while let Some(next) = class(start + len) {
+            // The row that ends a run holds limbs for the row before it.
+            let before = class(start + len - 1);
+            let has_limbs = matches!(before, Some(Class::Fault | Class::Div | Class::Charge));
+            let ends = next == Class::End && has_limbs;
+            if !(continues(next) || ends || (first == Class::DivSigned && len == 1)) {
+                break;
+            }
             len += 1;
         }
         groups.push(Group::new(
@@ -208,23 +216,18 @@ fn tables(witness: &ChunkWitness) -> Arc<Tables> {
         set.insert([kind::PAGE.into(), dense.into(), page.into(), 0].map(field));
     }
     for row in FIRST_ROW..witness.shape.end_row() {
-        let table = witness
-            .microcode
-            .table()
-            .get(row)
-            .copied()
-            .unwrap_or_default();
+        let table = witness.table.rows().get(row).copied().unwrap_or_default();
         let size = i128::from(witness.instance.input_size);
-        let [region, gap] = INPUT_INTERVAL_ROWS.map(|at| if at == row { size } else { 0 });
+        let [region, same, gap] = INPUT_INTERVAL_ROWS.map(|at| if at == row { size } else { 0 });
         let tuple = [
-            row as i128,
             table.code,
             table.imm + gap,
-            table.target + region,
+            table.target + region + same,
+            0,
         ]
         .map(field);
         set.insert(tuple);
-        if table.code >> 100 == 1 {
+        if (CODE_VIOLATION..0).contains(&table.code) {
             intervals.push(tuple);
         }
     }
@@ -249,10 +252,14 @@ impl Group {
         for (index, row) in rows.iter().take(len).enumerate() {
             variables.extend(FREE.map(|cell| (cell, index)));
             if row[Cell::G1] == 1 {
-                variables.extend([(Cell::B, index), (Cell::AddrY, index)]);
-                if row[Cell::Alias] == 1 {
-                    variables.push((Cell::Y, index));
-                }
+                variables.push((Cell::B, index));
+                // The address of a read-only word is not read by anything.
+                let searched = if row[Cell::Alias] == 1 {
+                    Cell::Y
+                } else {
+                    Cell::AddrY
+                };
+                variables.push((searched, index));
             }
             if index > 0 {
                 variables.push((Cell::Upc, index));

@@ -2,7 +2,8 @@
 //!
 //! `±a ± b (+ 2^64 for a difference) = u + 2^64·c`, with `u` of four limbs: the left side lies in
 //! `[0, 2^65)`, both sides are below `2^66`, so the equation holds over the integers and fixes `u`.
-//! m1 subtracts `b`, m2 subtracts `a` instead. `Add` returns `u`, `Add32` its low half.
+//! m1 subtracts `b`, m2 subtracts `a` instead. `Add` returns `u`, `Add32` its low half. A result that is to
+//! be sign-extended is extended by the next row.
 
 use bpf_tracer::canonical::{AluOp, Instruction, Op, Source, Width};
 
@@ -10,7 +11,7 @@ use crate::builder::{Builder, constant, two_pow};
 use crate::cell::Cell;
 use crate::class::Class;
 use crate::microcode::{Assembler, MicroOp, Place};
-use crate::ops::{Context, Family};
+use crate::ops::{Context, Family, mov};
 
 pub(super) const FAMILY: Family = Family {
     classes: &[Class::Add, Class::Add32],
@@ -57,7 +58,7 @@ fn assign(class: Class, context: &mut Context<'_>) {
     };
 }
 
-fn expand(_: &mut Assembler<'_>, _: u32, instruction: &Instruction) -> Option<MicroOp> {
+fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> Option<MicroOp> {
     let Op::Alu(width, op, source) = instruction.op else {
         return None;
     };
@@ -66,14 +67,20 @@ fn expand(_: &mut Assembler<'_>, _: u32, instruction: &Instruction) -> Option<Mi
         Width::W32 => Class::Add32,
     };
     let dst = Place::register(instruction.dst);
+    let extends = matches!(op, AluOp::AddSx | AluOp::SubSx);
     let op = match op {
-        AluOp::Add => MicroOp::new(class),
-        AluOp::Sub => MicroOp::new(class).modifiers(true, false, false),
+        AluOp::Add | AluOp::AddSx => MicroOp::new(class),
+        AluOp::Sub | AluOp::SubSx => MicroOp::new(class).modifiers(true, false, false),
+        AluOp::ReverseSub => MicroOp::new(class).modifiers(false, true, false),
         AluOp::Neg => return Some(MicroOp::new(class).modifiers(false, true, false).y(dst)),
         _ => return None,
     };
-    Some(match source {
+    let op = match source {
         Source::Reg => op.registers(dst, Place::register(instruction.src)),
         Source::Imm => op.y(dst).imm(instruction.imm.into()),
-    })
+    };
+    if extends {
+        return Some(mov::then_extend(assembler, op, dst, slot));
+    }
+    Some(op)
 }

@@ -136,7 +136,7 @@ fn assign(class: Class, context: &mut Context<'_>) {
 }
 
 /// `dst = dst op source`, without its operands.
-pub(super) fn operation(width: Width, op: AluOp) -> Option<MicroOp> {
+pub(crate) fn operation(width: Width, op: AluOp) -> Option<MicroOp> {
     let class = match width {
         Width::W64 => Class::Bitwise,
         Width::W32 => Class::Bitwise32,

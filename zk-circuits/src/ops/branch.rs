@@ -228,7 +228,7 @@ fn comparison(width: Width, cond: Cond) -> Option<MicroOp> {
 }
 
 /// Goes to `target` if the word at `place` is not zero.
-pub(super) fn not_equal(place: Place, other: Place, width: Width, target: u64) -> MicroOp {
+pub(crate) fn not_equal(place: Place, other: Place, width: Width, target: u64) -> MicroOp {
     let op = match width {
         Width::W64 => MicroOp::new(Class::Equal),
         Width::W32 => MicroOp::new(Class::Equal32),

@@ -2,7 +2,8 @@
 //!
 //! * `Div`: `a = u·b + v` with `u, v < 2^64`; `c` says that `b = 0`, and then `u = 0`, so `v = a`.
 //!   Otherwise the next row's limbs hold `b − 1 − v ≥ 0`. Returns `u`, or `v` with m1: RFC 9669's
-//!   quotient 0 and remainder `a` for a zero divisor come out by themselves.
+//!   quotient 0 and remainder `a` for a zero divisor come out by themselves. With m2 the run ends if
+//!   `c`; the limbs are then those of the row that ends it.
 //! * `DivSigned`: signs `s` of `a` and `c` of `b` from `a + 2^63 = u + 2^64·s` and
 //!   `b + 2^63 = v + 2^64·c`; `w = |b|`. The next row holds magnitudes `q`, `ρ` with
 //!   `|a| = q·w + ρ`, and `c'` for `w = 0`; the row after that holds `w − 1 − ρ`, and the result's
@@ -10,14 +11,15 @@
 //!   never negated because `2^64` has no four limbs. `|MIN| = 2^63` is a word like any other, so
 //!   `MIN / −1 = 2^63 = MIN`.
 //!
-//! 32-bit divisions are 64-bit divisions of extended operands.
+//! 32-bit divisions are 64-bit divisions of extended operands. A signed division that traps is preceded
+//! by comparisons of its operands.
 
-use bpf_tracer::canonical::{AluOp, Instruction, Op, Size, Source, Width};
+use bpf_tracer::canonical::{AluOp, Instruction, Op, Size, Source, TrapKind, Width};
 
 use crate::builder::{Builder, constant, two_pow};
 use crate::cell::Cell;
 use crate::class::Class;
-use crate::microcode::{Assembler, MicroOp, Mode, Place, rom};
+use crate::microcode::{Assembler, MicroOp, Mode, Place, local, rom};
 use crate::ops::{Context, Family, mov};
 
 pub(super) const FAMILY: Family = Family {
@@ -48,7 +50,7 @@ fn configure(builder: &mut Builder) {
     builder.require_zero("u = 0 if b = 0", by_zero.clone() * quotient.clone());
     builder.require_equal(
         "v is below b unless b = 0",
-        b - constant(1) - remainder.clone() + by_zero * two_pow(64),
+        b - constant(1) - remainder.clone() + by_zero.clone() * two_pow(64),
         builder.u(1),
     );
     builder.require_equal(
@@ -56,10 +58,14 @@ fn configure(builder: &mut Builder) {
         builder.cell(Cell::R),
         quotient.clone() + builder.cell(Cell::M1) * (remainder - quotient),
     );
-    builder.require_equal(
-        "the limbs follow",
-        upc_next(builder),
+    let (limbs, trap) = (
         constant(rom::LIMBS as u128),
+        constant(rom::trap(TrapKind::DivideByZero) as u128),
+    );
+    builder.require_equal(
+        "the limbs follow, or the trap if m2 and b = 0",
+        upc_next(builder),
+        limbs.clone() + by_zero * builder.cell(Cell::M2) * (trap - limbs),
     );
 
     builder.class("div signed", Class::DivSigned);
@@ -165,7 +171,11 @@ fn assign(class: Class, context: &mut Context<'_>) {
             } else {
                 quotient
             };
-            context.next = rom::LIMBS;
+            context.next = if row[Cell::C] * row[Cell::M2] == 1 {
+                rom::trap(TrapKind::DivideByZero)
+            } else {
+                rom::LIMBS
+            };
         }
         Class::DivSigned => {
             let (a, b) = (row[Cell::Y], row[Cell::B]);
@@ -222,36 +232,73 @@ fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -
     let Op::Alu(width, op, source) = instruction.op else {
         return None;
     };
-    let (class, is_remainder) = match op {
-        AluOp::Div => (Class::Div, false),
-        AluOp::Mod => (Class::Div, true),
-        AluOp::Sdiv => (Class::DivSigned, false),
-        AluOp::Smod => (Class::DivSigned, true),
+    let (class, is_remainder, traps) = match op {
+        AluOp::Div => (Class::Div, false, false),
+        AluOp::Mod => (Class::Div, true, false),
+        AluOp::DivTrap => (Class::Div, false, true),
+        AluOp::ModTrap => (Class::Div, true, true),
+        AluOp::Sdiv => (Class::DivSigned, false, false),
+        AluOp::Smod => (Class::DivSigned, true, false),
+        AluOp::SdivTrap => (Class::DivSigned, false, true),
+        AluOp::SmodTrap => (Class::DivSigned, true, true),
         _ => return None,
     };
-    let division = MicroOp::new(class)
-        .mode(Mode::Class)
-        .modifiers(is_remainder, false, false);
+    let signed = class == Class::DivSigned;
+    let division =
+        MicroOp::new(class)
+            .mode(Mode::Class)
+            .modifiers(is_remainder, traps && !signed, false);
     let dst = Place::register(instruction.dst);
     let src = Place::register(instruction.src);
-    if width == Width::W64 {
+    if width == Width::W64 && !(signed && traps) {
         return Some(match source {
             Source::Reg => division.registers(dst, src),
             Source::Imm => division.y(dst).imm(instruction.imm.into()),
         });
     }
-    let signed = class == Class::DivSigned;
     let (dividend, divisor) = (Place::temp(0), Place::temp(1));
-    let extend = mov::extend(Size::B4, signed);
-    let divisor_op = match source {
-        Source::Reg => extend.y(divisor).x(src),
-        Source::Imm => extend.y(divisor).imm(instruction.imm.into()),
+    let size = if width == Width::W64 {
+        Size::B8
+    } else {
+        Size::B4
     };
-    let ops = vec![
+    let extend = mov::extend(size, signed);
+    let mut ops = vec![
         extend.y(dividend).x(dst),
-        divisor_op,
-        division.registers(dividend, divisor),
-        mov::extend(Size::B4, false).y(dst).x(dividend),
+        match source {
+            Source::Reg => extend.y(divisor).x(src),
+            Source::Imm => extend.y(divisor).imm(instruction.imm.into()),
+        },
     ];
+    if signed && traps {
+        ops.extend(signed_traps(dividend, divisor, width));
+    }
+    ops.push(division.registers(dividend, divisor));
+    ops.push(mov::extend(size, false).y(dst).x(dividend));
     Some(assembler.sequence(ops, Assembler::slot_row(slot + 1)))
+}
+
+/// Ends the run if the divisor is 0, or if it is −1 and the dividend the least number of the width.
+fn signed_traps(dividend: Place, divisor: Place, width: Width) -> [MicroOp; 3] {
+    let least = match width {
+        Width::W32 => i64::from(i32::MIN),
+        Width::W64 => i64::MIN,
+    };
+    let word = |value: i64| i128::from(value.cast_unsigned());
+    let equal = MicroOp::new(Class::Equal);
+    let trap = |kind| rom::trap(kind) as u64;
+    // Counted from the operation's second row, with which the continuation begins.
+    let division = local(4);
+    [
+        equal.y(divisor).target(trap(TrapKind::DivideByZero)),
+        equal
+            .y(divisor)
+            .imm(word(-1))
+            .modifiers(true, false, false)
+            .target(division),
+        equal
+            .y(dividend)
+            .imm(word(least))
+            .target(trap(TrapKind::DivideOverflow)),
+    ]
 }

@@ -1,10 +1,17 @@
-//! Loads and stores of 1, 2, 4 or 8 bytes at any address.
+//! Loads and stores of 1, 2, 4 or 8 bytes at any address, and ranges of any length.
 //!
 //! **First row** (`Load`, `Store`): the address is `A = b − 2^64·s`. If `t` is set the access is
 //! permitted: a permission interval of the program table begins `l0 + 2^16·l1` below `A` and ends
 //! `l2 + 2^16·l3` above `A + size`, readable (`d` says writable, too) or, for a store, writable. If
-//! not, the row `Fault` proves the opposite. Intervals partition the address space, so exactly one of
-//! both is possible. The size is `1 + m1 + 2·m2 + 4·m3`.
+//! not, the row `Fault` proves the opposite. Intervals partition the address space, so at most one of
+//! both is possible: exactly one, but for accesses that run past an interval's open end
+//! ([`bpf_tracer::Interval::open_end`]), which have no proof. The size is `1 + m1 + 2·m2 + 4·m3`.
+//!
+//! **Ranges** (`Span`): the same decision for `y` bytes, of which the last row of the access reads nothing;
+//! m1 asks for a permission to write. The fault row reads the length as its `x`.
+//!
+//! **Hidden memory** (`LoadHidden`, `StoreHidden`): what only system calls reach, by permissions of its
+//! own. Such an access is always permitted, or has no proof.
 //!
 //! **Word rows** (`Word`, or `WordLow` and `WordHigh` for an access that crosses into a second word)
 //! have an address `E`: `A`, or `A + size` in the high word. `p0` is `E` modulo the page, `p1` its
@@ -23,22 +30,24 @@
 
 use bpf_tracer::canonical::{Instruction, Op, Size, Source};
 
-use crate::builder::{Builder, Expr, constant, inverse, two_pow};
+use crate::builder::{Builder, Expr, constant, integer, inverse, two_pow};
 use crate::bus::Bus;
 use crate::cell::{Cell, LIMBS, Row};
 use crate::class::Class;
-use crate::microcode::{
-    Assembler, CODE_INTERVAL, CODE_RODATA, MicroOp, Mode, Place, permission_code, rom,
-};
+use crate::microcode::{Assembler, MicroOp, Mode, Place, permission_code, rom};
+use crate::program_table::{CODE_HIDDEN, CODE_PERMITTED, CODE_RODATA, CODE_VIOLATION, TableRow};
 use crate::ops::{Context, Family, mov};
 use crate::shape::{PAGE_BYTES, PAGE_WORDS};
 use crate::tables::kind;
-use bpf_tracer::Permission;
+use bpf_tracer::{Interval, Permission};
 
 pub(super) const FAMILY: Family = Family {
     classes: &[
         Class::Load,
         Class::Store,
+        Class::Span,
+        Class::LoadHidden,
+        Class::StoreHidden,
         Class::Word,
         Class::WordLow,
         Class::WordHigh,
@@ -55,7 +64,6 @@ struct Access {
     address: Expr,
     size: Expr,
     is_load: Expr,
-    is_store: Expr,
     value: Expr,
     old_byte: Expr,
     modifiers: [Expr; 3],
@@ -69,8 +77,7 @@ impl Access {
         Self {
             address: cell(Cell::B) - cell(Cell::S) * two_pow(64),
             size: constant(1) + m1 + m2 * constant(2) + m3 * constant(4),
-            is_load: cell(Cell::H0),
-            is_store: cell(Cell::H1),
+            is_load: cell(Cell::H0) + cell(Cell::H3),
             value: cell(Cell::W),
             old_byte: cell(Cell::P1),
             modifiers,
@@ -107,54 +114,82 @@ fn first_rows(builder: &mut Builder) {
     let writable = builder.cell(Cell::D);
     let access = Access::at(builder, 0);
 
-    for (name, class) in [("load", Class::Load), ("store", Class::Store)] {
+    for (name, class) in [
+        ("load", Class::Load),
+        ("store", Class::Store),
+        ("load hidden", Class::LoadHidden),
+        ("store hidden", Class::StoreHidden),
+    ] {
         builder.class(name, class);
         let words =
             constant(rom::WORDS as u128) + writable.clone() * constant(2) + builder.cell(Cell::C);
-        let fault = constant(rom::FAULT as u128);
-        builder.require_equal(
-            "the words follow if permitted, otherwise the fault",
-            builder.at(Cell::Upc, 1),
-            fault.clone() + permitted.clone() * (words - fault),
-        );
+        let is_store = matches!(class, Class::Store | Class::StoreHidden);
+        if matches!(class, Class::Load | Class::Store) {
+            let fault = constant(rom::fault(false, is_store) as u128);
+            builder.require_equal(
+                "the words follow if permitted, otherwise the fault",
+                builder.at(Cell::Upc, 1),
+                fault.clone() + permitted.clone() * (words - fault),
+            );
+        } else {
+            builder.require_equal("it is permitted", permitted.clone(), constant(1));
+            builder.require_equal("the words follow", builder.at(Cell::Upc, 1), words);
+        }
+        if is_store {
+            builder.require_no_write();
+            builder.require_equal(
+                "a store writes to writable memory",
+                writable.clone(),
+                constant(1),
+            );
+            let byte = builder.cell(Cell::P0);
+            builder.require_equal(
+                "the source has limbs",
+                builder.cell(Cell::Y) + builder.cell(Cell::Target),
+                access.word(builder, 4, byte.clone()),
+            );
+            builder.require_equal(
+                "w is the source's low part",
+                access.value.clone(),
+                access.low_part(builder, 4, byte),
+            );
+        } else {
+            let change = permitted.clone() * (access.value.clone() - builder.cell(Cell::Y));
+            builder.require_equal(
+                "r is the loaded value if permitted",
+                builder.cell(Cell::R),
+                builder.cell(Cell::Y) + change,
+            );
+        }
     }
 
-    builder.class("load", Class::Load);
-    let change = permitted.clone() * (access.value.clone() - builder.cell(Cell::Y));
-    builder.require_equal(
-        "r is the loaded value if permitted",
-        builder.cell(Cell::R),
-        builder.cell(Cell::Y) + change,
-    );
-
-    builder.class("store", Class::Store);
+    builder.class("span", Class::Span);
     builder.require_no_write();
-    builder.require_equal(
-        "a store writes to writable memory",
-        writable.clone(),
-        constant(1),
+    let to_write = builder.cell(Cell::M1);
+    builder.require_zero(
+        "a range to be written is writable",
+        to_write.clone() * (constant(1) - writable.clone()),
     );
-    let byte = builder.cell(Cell::P0);
+    let fault =
+        constant(rom::fault(true, false) as u128) + to_write * constant(rom::FAULT_ROWS as u128);
+    let following = builder.cell(Cell::Upc) + constant(1);
     builder.require_equal(
-        "the source has limbs",
-        builder.cell(Cell::Y) + builder.cell(Cell::Target),
-        access.word(builder, 4, byte.clone()),
-    );
-    builder.require_equal(
-        "w is the source's low part",
-        access.value.clone(),
-        access.low_part(builder, 4, byte),
+        "the next row follows if permitted, otherwise the fault",
+        builder.at(Cell::Upc, 1),
+        fault.clone() + permitted.clone() * (following - fault),
     );
 
     builder.global("permission");
-    let end = access.address.clone() + access.size.clone();
+    let hidden = builder.cell(Cell::H3) + builder.cell(Cell::H4);
+    let length =
+        access.size.clone() + builder.cell(Cell::H2) * (builder.cell(Cell::Y) - access.size);
+    let end = access.address.clone() + length;
     builder.send(
         Bus::Program,
         "a permitted access lies in a permitting interval",
         builder.cell(Cell::G0) * permitted,
         vec![
-            builder.cell(Cell::L8),
-            constant(CODE_INTERVAL as u128 + 1) + writable,
+            integer(CODE_PERMITTED + 1) + writable + hidden * integer(CODE_HIDDEN),
             access.address - builder.limbs(0..2, 0),
             end + builder.limbs(2..4, 0),
         ],
@@ -172,23 +207,24 @@ fn fault(builder: &mut Builder) {
         writable.clone() * (constant(1) - readable.clone()),
     );
     let permitted = builder.cell(Cell::W);
+    let to_write = builder.cell(Cell::M1);
     builder.require_equal(
         "w says whether the interval permits the access",
         permitted.clone(),
-        readable.clone() + access.is_store * (writable.clone() - readable.clone()),
+        readable.clone() + to_write * (writable.clone() - readable.clone()),
     );
-    // The interval ends v + 1 bytes behind the address.
+    // The interval ends v + 1 bytes behind the address. The next row's limbs are free: it ends the run.
+    let length = access.size + builder.cell(Cell::B);
     builder.require_zero(
         "the access runs past the end of an interval that permits it",
-        permitted * (access.size - constant(2) - builder.v(0) - builder.cell(Cell::P0)),
+        permitted * (length - constant(2) - builder.v(0) - builder.u(1)),
     );
     builder.send(
         Bus::Program,
         "a faulting access lies in this interval",
         builder.is(Class::Fault),
         vec![
-            builder.cell(Cell::L8),
-            constant(CODE_INTERVAL as u128) + readable + writable,
+            integer(CODE_VIOLATION) + readable + writable,
             access.address.clone() - builder.u(0),
             access.address + builder.v(0) + constant(1),
         ],
@@ -242,8 +278,7 @@ fn word_rows(builder: &mut Builder) {
         "a read-only word is in the program table",
         in_group * read_only,
         vec![
-            builder.cell(Cell::AddrY),
-            constant(CODE_RODATA as u128),
+            integer(CODE_RODATA),
             word,
             builder.cell(Cell::Y),
         ],
@@ -368,7 +403,36 @@ fn byte_offset(builder: &Builder) -> Expr {
 /// Address, size and kind of the access that begins in a row.
 pub(crate) fn access(row: &Row) -> (u64, u64, bool) {
     let size = 1 + row[Cell::M1] + 2 * row[Cell::M2] + 4 * row[Cell::M3];
-    (row[Cell::B] as u64, size as u64, row[Cell::H1] == 1)
+    let is_store = row[Cell::H1] == 1 || row[Cell::H4] == 1;
+    (row[Cell::B] as u64, size as u64, is_store)
+}
+
+/// The row of the program table that a permitted access or range looks up.
+pub(crate) fn permitted_row(row: &Row) -> TableRow {
+    let address = row[Cell::B] - (row[Cell::S] << 64);
+    let (_, size, _) = access(row);
+    let length = if row[Cell::H2] == 1 {
+        row[Cell::Y]
+    } else {
+        size.into()
+    };
+    let limbs = |low: Cell, high: Cell| row[low] + (row[high] << 16);
+    let hidden = row[Cell::H3] + row[Cell::H4];
+    TableRow {
+        code: CODE_PERMITTED + 1 + row[Cell::D] + hidden * CODE_HIDDEN,
+        imm: address - limbs(Cell::L0, Cell::L1),
+        target: address + length + limbs(Cell::L2, Cell::L3),
+    }
+}
+
+/// The row of the program table that a fault looks up.
+pub(crate) fn violation_row(row: &Row, before: &Row) -> TableRow {
+    let address = before[Cell::B] - (before[Cell::S] << 64);
+    TableRow {
+        code: CODE_VIOLATION + row[Cell::C] + row[Cell::D],
+        imm: address - row.u(),
+        target: address + row.v() + 1,
+    }
 }
 
 /// Address of a word row: of the access, or of its end in the high word.
@@ -383,7 +447,10 @@ pub(crate) fn word_address(class: Class, before: &[Row; 3]) -> u64 {
 
 fn assign(class: Class, context: &mut Context<'_>) {
     match class {
-        Class::Load | Class::Store => assign_first(context),
+        Class::Load | Class::Store | Class::LoadHidden | Class::StoreHidden => {
+            assign_first(class, context);
+        }
+        Class::Span => assign_span(context),
         Class::Fault => assign_fault(context),
         Class::WordRange => {
             let row = &mut *context.row;
@@ -396,19 +463,51 @@ fn assign(class: Class, context: &mut Context<'_>) {
     }
 }
 
-fn assign_first(context: &mut Context<'_>) {
+fn needed(to_write: bool) -> Permission {
+    if to_write {
+        Permission::ReadWrite
+    } else {
+        Permission::Read
+    }
+}
+
+/// Whether an interval permits an access to so many bytes at an address in it.
+fn permits(interval: &Interval, address: u64, length: u64, to_write: bool) -> bool {
+    permission_code(interval.permission) >= permission_code(needed(to_write))
+        && u128::from(address) + u128::from(length) <= interval.end
+}
+
+fn assign_span(context: &mut Context<'_>) {
+    let row = &mut *context.row;
+    let (address, length) = (row[Cell::B] as u64, row[Cell::Y] as u64);
+    let to_write = row[Cell::M1] == 1;
+    row[Cell::R] = row[Cell::Y];
+    let interval = context.environment.interval(address);
+    let permitted = permits(&interval, address, length, to_write);
+    row[Cell::T] = permitted.into();
+    row[Cell::D] = (to_write || interval.permission == Permission::ReadWrite).into();
+    if permitted {
+        row.set_limbs(&LIMBS[..2], (u128::from(address) - interval.start) as i128);
+        let above = interval.end - u128::from(address) - u128::from(length);
+        row.set_limbs(&LIMBS[2..4], above as i128);
+        context.next = row[Cell::Upc] as usize + 1;
+    } else {
+        context.next = rom::fault(true, to_write);
+    }
+}
+
+fn assign_first(class: Class, context: &mut Context<'_>) {
     let row = &mut *context.row;
     let (address, size, is_store) = access(row);
     row[Cell::S] = row[Cell::B] >> 64;
     row[Cell::R] = row[Cell::Y];
-    let (interval, start, end, permission) = context.environment.interval(address);
-    let needed = if is_store {
-        Permission::ReadWrite
+    let interval = if matches!(class, Class::Load | Class::Store) {
+        context.environment.interval(address)
     } else {
-        Permission::Read
+        context.environment.hidden_interval(address)
     };
-    let permitted = permission_code(permission) >= permission_code(needed)
-        && u128::from(address) + u128::from(size) <= end;
+    let (start, end, permission) = (interval.start, interval.end, interval.permission);
+    let permitted = permits(&interval, address, size, is_store);
     row[Cell::T] = permitted.into();
     row[Cell::D] = (is_store || permission == Permission::ReadWrite).into();
     row[Cell::C] = (address % 8 + size > 8).into();
@@ -423,10 +522,9 @@ fn assign_first(context: &mut Context<'_>) {
     }
     if !permitted {
         row[Cell::P2] = row[Cell::P0] & row[Cell::P1];
-        context.next = rom::FAULT;
+        context.next = rom::fault(false, is_store);
         return;
     }
-    row[Cell::L8] = interval as i128;
     let below = i128::from(address) - start as i128;
     let above = end as i128 - i128::from(address) - i128::from(size);
     row.set_limbs(&LIMBS[..2], below);
@@ -448,18 +546,22 @@ fn assign_first(context: &mut Context<'_>) {
 fn assign_fault(context: &mut Context<'_>) {
     let row = &mut *context.row;
     row[Cell::R] = row[Cell::Y];
-    let (address, size, is_store) = access(&context.before[0]);
-    let (interval, start, end, permission) = context.environment.interval(address);
-    row[Cell::L8] = interval as i128;
-    row.set_u(i128::from(address) - start as i128);
-    let left = end as i128 - i128::from(address);
+    let (address, size, _) = access(&context.before[0]);
+    let length = i128::from(size) + row[Cell::B];
+    let interval = context.environment.interval(address);
+    row.set_u((u128::from(address) - interval.start) as i128);
+    let left = (interval.end - u128::from(address)) as i128;
     row.set_v(left - 1);
-    let code = permission_code(permission);
+    let code = permission_code(interval.permission);
     row[Cell::C] = (code >= 1).into();
     row[Cell::D] = (code == 2).into();
-    row[Cell::W] = if is_store { row[Cell::D] } else { row[Cell::C] };
+    row[Cell::W] = if row[Cell::M1] == 1 {
+        row[Cell::D]
+    } else {
+        row[Cell::C]
+    };
     if row[Cell::W] == 1 {
-        row[Cell::P0] = i128::from(size) - 1 - left;
+        context.after[0].set_u(length - 1 - left);
     }
 }
 
@@ -518,7 +620,7 @@ const fn size_modifiers(op: MicroOp, size: Size) -> MicroOp {
 }
 
 /// `dst = zero-extended [base + offset]`.
-pub(super) fn load(dst: Place, base: Place, offset: i16, size: Size) -> MicroOp {
+pub(crate) fn load(dst: Place, base: Place, offset: i16, size: Size) -> MicroOp {
     let op = MicroOp::new(Class::Load)
         .mode(Mode::Class)
         .registers(dst, base);
@@ -526,12 +628,34 @@ pub(super) fn load(dst: Place, base: Place, offset: i16, size: Size) -> MicroOp 
 }
 
 /// `[base + offset] = source`, low bytes.
-pub(super) fn store(base: Place, source: Place, offset: i16, size: Size) -> MicroOp {
+pub(crate) fn store(base: Place, source: Place, offset: i16, size: Size) -> MicroOp {
     let op = MicroOp::new(Class::Store)
         .mode(Mode::Class)
         .registers(source, base);
     size_modifiers(op, size).imm(i64::from(offset).cast_unsigned().into())
 }
+
+/// The same access to hidden memory.
+pub(crate) fn hidden(op: MicroOp) -> MicroOp {
+    let class = match op.class {
+        Class::Store => Class::StoreHidden,
+        _ => Class::LoadHidden,
+    };
+    MicroOp { class, ..op }
+}
+
+/// Goes on if `length` bytes at `address` may be read, or written; otherwise ends the run. The length is
+/// in [`LENGTH`].
+pub(crate) fn span(address: Place, to_write: bool) -> MicroOp {
+    MicroOp::new(Class::Span)
+        .mode(Mode::Class)
+        .x(address)
+        .y(LENGTH)
+        .modifiers(to_write, false, false)
+}
+
+/// The temporary that holds the length of a [`span`].
+pub(crate) const LENGTH: Place = Place::temp(0);
 
 fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> Option<MicroOp> {
     let dst = Place::register(instruction.dst);

@@ -95,7 +95,7 @@ fn assign(class: Class, context: &mut Context<'_>) {
 }
 
 /// Extension of the low `size` bytes; `B8` is no extension at all.
-pub(super) fn extend(size: Size, signed: bool) -> MicroOp {
+pub(crate) fn extend(size: Size, signed: bool) -> MicroOp {
     match size {
         Size::B8 => MicroOp::new(Class::Mov),
         size => MicroOp::new(Class::Extend).modifiers(size == Size::B4, size == Size::B2, signed),
@@ -105,6 +105,17 @@ pub(super) fn extend(size: Size, signed: bool) -> MicroOp {
 /// `dst = zero-extended low 32 bits of dst`.
 pub(super) fn truncate(place: Place) -> MicroOp {
     extend(Size::B4, false).registers(place, place)
+}
+
+/// An operation on `dst` whose 32-bit result is then sign-extended.
+pub(super) fn then_extend(
+    assembler: &mut Assembler<'_>,
+    op: MicroOp,
+    dst: Place,
+    slot: u32,
+) -> MicroOp {
+    let ops = vec![op, extend(Size::B4, true).registers(dst, dst)];
+    assembler.sequence(ops, Assembler::slot_row(slot + 1))
 }
 
 /// Goes to a row and does nothing else.

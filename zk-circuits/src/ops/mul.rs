@@ -3,6 +3,8 @@
 //! * `Mul`: `a·b = u + 2^64·v`, both words of four limbs; `a < 2^64` and `b ≤ 2^64`, so both sides are
 //!   below `2^129`. Returns `u`, or `v` with m1.
 //! * `Mul32`: `a·b = w + 2^32·(l2 … l7)`, below `2^128`; returns `w = l0 + 2^16·l1`.
+//!
+//! The signed high word is the unsigned one, less `b` if `a` is negative, less `a` if `b` is.
 
 use bpf_tracer::canonical::{AluOp, Instruction, Op, Source, Width};
 
@@ -10,7 +12,7 @@ use crate::builder::{Builder, two_pow};
 use crate::cell::{Cell, LIMBS};
 use crate::class::Class;
 use crate::microcode::{Assembler, MicroOp, Place};
-use crate::ops::{Context, Family};
+use crate::ops::{Context, Family, bitwise, mov, shift};
 
 pub(super) const FAMILY: Family = Family {
     classes: &[Class::Mul, Class::Mul32],
@@ -53,17 +55,54 @@ fn assign(class: Class, context: &mut Context<'_>) {
     };
 }
 
-fn expand(_: &mut Assembler<'_>, _: u32, instruction: &Instruction) -> Option<MicroOp> {
-    let Op::Alu(width, AluOp::Mul, source) = instruction.op else {
+fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> Option<MicroOp> {
+    let Op::Alu(width, op, source) = instruction.op else {
         return None;
     };
-    let op = MicroOp::new(match width {
+    let class = match width {
         Width::W64 => Class::Mul,
         Width::W32 => Class::Mul32,
-    });
+    };
     let dst = Place::register(instruction.dst);
-    Some(match source {
+    let with_source = |op: MicroOp| match source {
         Source::Reg => op.registers(dst, Place::register(instruction.src)),
         Source::Imm => op.y(dst).imm(instruction.imm.into()),
+    };
+    let high = MicroOp::new(class).modifiers(true, false, false);
+    Some(match op {
+        AluOp::Mul => with_source(MicroOp::new(class)),
+        AluOp::MulHigh => with_source(high),
+        AluOp::MulSx => mov::then_extend(assembler, with_source(MicroOp::new(class)), dst, slot),
+        AluOp::MulHighSigned => {
+            let [a, b, of_b, of_a] = [0, 1, 2, 3].map(Place::temp);
+            let copy = |to: Place, from: Place| MicroOp::new(Class::Mov).y(to).x(from);
+            let sign = |place: Place| shift::arithmetic(place, 63);
+            let and = bitwise::operation(Width::W64, AluOp::And)?;
+            let minus = |place: Place| {
+                MicroOp::new(Class::Add)
+                    .modifiers(true, false, false)
+                    .y(dst)
+                    .x(place)
+            };
+            let load_b = MicroOp::new(Class::Mov).y(b);
+            let ops = vec![
+                copy(a, dst),
+                match source {
+                    Source::Reg => load_b.x(Place::register(instruction.src)),
+                    Source::Imm => load_b.imm(instruction.imm.into()),
+                },
+                copy(of_b, b),
+                sign(of_b),
+                and.y(of_b).x(a),
+                copy(of_a, a),
+                sign(of_a),
+                and.y(of_a).x(b),
+                high.y(dst).x(b),
+                minus(of_a),
+                minus(of_b),
+            ];
+            assembler.sequence(ops, Assembler::slot_row(slot + 1))
+        }
+        _ => return None,
     })
 }

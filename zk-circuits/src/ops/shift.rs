@@ -131,6 +131,14 @@ fn assign(class: Class, context: &mut Context<'_>) {
     }
 }
 
+/// `place = place >> amount`, copying the sign; `amount` from 0 to 63.
+pub(super) fn arithmetic(place: Place, amount: u32) -> MicroOp {
+    MicroOp::new(Class::ShiftSigned)
+        .mode(Mode::Class)
+        .y(place)
+        .imm(1 << (64 - amount))
+}
+
 fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -> Option<MicroOp> {
     let Op::Alu(width, op, source) = instruction.op else {
         return None;

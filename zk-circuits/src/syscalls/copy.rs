@@ -1,0 +1,201 @@
+//! `sol_memcpy_`, `sol_memmove_`, `sol_memset_`, `sol_memcmp_`, and the loops that other calls share.
+//!
+//! Loops take eight bytes a turn, then single bytes. A turn begins with a comparison for equality, so a
+//! chunk may end between two turns.
+
+use bpf_tracer::canonical::{Size, TrapKind};
+use bpf_tracer::syscall::cost;
+
+use super::routine::{ARGS, Memory, Operand, Routine, TEMPS};
+use crate::microcode::Place;
+
+const DST: Place = ARGS[0];
+const SRC: Place = ARGS[1];
+const COUNT: Place = ARGS[2];
+
+// What the loops work with.
+const TO: Place = TEMPS[1];
+const FROM: Place = TEMPS[2];
+const END: Place = TEMPS[3];
+const VALUE: Place = TEMPS[4];
+
+/// Uses up what a memory operation on so many bytes costs.
+fn charge(routine: &mut Routine, bytes: Place) {
+    let [_, units, ..] = TEMPS;
+    routine.copy(units, bytes);
+    routine.div(units, cost::BYTES_PER_UNIT);
+    routine.at_least(units, cost::MEM_OP_BASE);
+    routine.charge_with(0, units);
+}
+
+pub(super) fn memcpy(routine: &mut Routine) {
+    charge(routine, COUNT);
+    let [_, distance, ..] = TEMPS;
+    let (above, compare, apart) = (routine.label(), routine.label(), routine.label());
+    routine.if_greater(SRC, DST, above);
+    routine.copy(distance, DST);
+    routine.sub(distance, SRC);
+    routine.and_go(compare);
+    routine.here(above);
+    routine.copy(distance, SRC);
+    routine.sub(distance, DST);
+    routine.here(compare);
+    routine.if_not_less(distance, COUNT, apart);
+    routine.trap(TrapKind::CopyOverlapping);
+    routine.here(apart);
+    ranges(routine);
+    forward(routine, Memory::Program, SRC, Memory::Program, DST, COUNT);
+    routine.return_value(0);
+}
+
+pub(super) fn memmove(routine: &mut Routine) {
+    charge(routine, COUNT);
+    ranges(routine);
+    let backwards = routine.label();
+    routine.if_greater(DST, SRC, backwards);
+    forward(routine, Memory::Program, SRC, Memory::Program, DST, COUNT);
+    routine.return_value(0);
+    routine.here(backwards);
+    backward(routine);
+    routine.return_value(0);
+}
+
+fn ranges(routine: &mut Routine) {
+    routine.range(DST, COUNT, true);
+    routine.range(SRC, COUNT, false);
+}
+
+/// Copies from the first byte on. Where the ranges overlap, `to` is not above `from`: what a turn writes has
+/// been read.
+pub(super) fn forward(
+    routine: &mut Routine,
+    source: Memory,
+    from: impl Into<Operand>,
+    destination: Memory,
+    to: impl Into<Operand>,
+    count: Place,
+) {
+    routine.copy(FROM, from);
+    routine.copy(TO, to);
+    for size in [Size::B8, Size::B1] {
+        routine.copy(END, count);
+        if size == Size::B8 {
+            routine.and(END, !7);
+        } else {
+            routine.and(END, 7);
+        }
+        routine.add(END, FROM);
+        let (turn, done) = (routine.mark(), routine.label());
+        routine.if_equal(FROM, END, done);
+        routine.load(VALUE, source, FROM, 0, size);
+        routine.store(destination, TO, 0, VALUE, size);
+        routine.add(TO, size.bytes());
+        routine.add(FROM, size.bytes());
+        routine.and_go(turn);
+        routine.here(done);
+    }
+}
+
+/// Copies from the last byte back, for a destination above the source.
+fn backward(routine: &mut Routine) {
+    routine.copy(FROM, SRC);
+    routine.add(FROM, COUNT);
+    routine.copy(TO, DST);
+    routine.add(TO, COUNT);
+    for size in [Size::B1, Size::B8] {
+        routine.copy(END, SRC);
+        if size == Size::B1 {
+            // Single bytes down to a multiple of eight from the start.
+            routine.copy(VALUE, COUNT);
+            routine.and(VALUE, !7);
+            routine.add(END, VALUE);
+        }
+        let (turn, done) = (routine.mark(), routine.label());
+        routine.if_equal(FROM, END, done);
+        routine.sub(FROM, size.bytes());
+        routine.sub(TO, size.bytes());
+        routine.load(VALUE, Memory::Program, FROM, 0, size);
+        routine.store(Memory::Program, TO, 0, VALUE, size);
+        routine.go(turn);
+        routine.here(done);
+    }
+}
+
+pub(super) fn memset(routine: &mut Routine) {
+    charge(routine, COUNT);
+    routine.range(DST, COUNT, true);
+    routine.copy(VALUE, SRC);
+    routine.and(VALUE, 0xff);
+    routine.mul(VALUE, 0x0101_0101_0101_0101);
+    routine.copy(TO, DST);
+    fill(routine, Memory::Program, COUNT);
+    routine.return_value(0);
+}
+
+/// Writes the bytes of `VALUE`, all equal, to `TO`.
+pub(super) fn fill(routine: &mut Routine, memory: Memory, count: Place) {
+    for size in [Size::B8, Size::B1] {
+        routine.copy(END, count);
+        if size == Size::B8 {
+            routine.and(END, !7);
+        } else {
+            routine.and(END, 7);
+        }
+        routine.add(END, TO);
+        let (turn, done) = (routine.mark(), routine.label());
+        routine.if_equal(TO, END, done);
+        routine.store(memory, TO, 0, VALUE, size);
+        routine.add(TO, size.bytes());
+        routine.and_go(turn);
+        routine.here(done);
+    }
+}
+
+/// `TO` and `VALUE` for [`fill`].
+pub(super) fn prepare_fill(routine: &mut Routine, to: u64, byte: u8) {
+    routine.copy(TO, to);
+    routine.copy(VALUE, u64::from(byte) * 0x0101_0101_0101_0101);
+}
+
+pub(super) fn memcmp(routine: &mut Routine) {
+    let [first, second, count, result, _] = ARGS;
+    let [_, a, b, end, x, y, ..] = TEMPS;
+    charge(routine, count);
+    routine.range(first, count, false);
+    routine.range(second, count, false);
+    routine.range(result, 4, true);
+    routine.aligned(result, 4, a);
+    routine.copy(a, first);
+    routine.copy(b, second);
+    let (bytes, differ, equal) = (routine.label(), routine.label(), routine.label());
+    routine.copy(end, count);
+    routine.and(end, !7);
+    routine.add(end, first);
+    let words = routine.mark();
+    routine.if_equal(a, end, bytes);
+    routine.load(x, Memory::Program, a, 0, Size::B8);
+    routine.load(y, Memory::Program, b, 0, Size::B8);
+    // The difference is among the next eight bytes, which the byte loop compares again.
+    routine.if_not_equal(x, y, bytes);
+    routine.add(a, 8);
+    routine.add(b, 8);
+    routine.and_go(words);
+    routine.here(bytes);
+    routine.copy(end, count);
+    routine.add(end, first);
+    let turn = routine.mark();
+    routine.if_equal(a, end, equal);
+    routine.load(x, Memory::Program, a, 0, Size::B1);
+    routine.load(y, Memory::Program, b, 0, Size::B1);
+    routine.if_not_equal(x, y, differ);
+    routine.add(a, 1);
+    routine.add(b, 1);
+    routine.and_go(turn);
+    routine.here(differ);
+    routine.sub(x, y);
+    routine.store(Memory::Program, result, 0, x, Size::B4);
+    routine.return_value(0);
+    routine.here(equal);
+    routine.store(Memory::Program, result, 0, 0, Size::B4);
+    routine.return_value(0);
+}
