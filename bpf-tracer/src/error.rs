@@ -1,7 +1,7 @@
 //! What can go wrong before a program runs.
 
 use crate::canonical::layout::MAX_REGION;
-use crate::options::MAX_STACK_BYTES;
+use crate::options::{Dialect, MAX_STACK_BYTES};
 use crate::program::MAX_IMAGE_BYTES;
 
 /// A program that cannot be loaded.
@@ -92,13 +92,25 @@ pub enum LoadError {
     #[error("the file is big-endian: compile with `-target bpfel`")]
     BigEndian,
     #[error(
-        "the file is for ELF machine {machine}, not for eBPF (247): compile with `-target bpf`"
+        "the file is for ELF machine {machine}, not for BPF (247) or sBPF (263): compile with `-target bpf`"
     )]
     Machine { machine: u16 },
     #[error(
-        "the file is of ELF type {kind}, not a relocatable object (1): give the object file that `clang -target bpf -c` writes"
+        "the file is of ELF type {kind}, not a relocatable object (1) or an sBPF shared object (3): give the object file that `clang -target bpf -c` writes, or what Solana's tools link"
     )]
     NotRelocatable { kind: u16 },
+    #[error("not a usable sBPF file: {reason}")]
+    Sbpf { reason: &'static str },
+    #[error("the file is for sBPF version {version}; supported are 0 to 3")]
+    SbpfVersion { version: u32 },
+    #[error(
+        "two functions, or a function and a system call, are both called by number {number:#x}"
+    )]
+    FunctionNumber { number: u32 },
+    #[error("the file is {}, not {} as the options say", found.name(), wanted.name())]
+    DialectMismatch { found: Dialect, wanted: Dialect },
+    #[error("an sBPF file states its entry, so `{name}` cannot be chosen: drop the entry option")]
+    EntryInSbpf { name: String },
     #[error("section `{section}`: its code is {len} bytes long, not a multiple of 8")]
     PartialSection { section: String, len: u64 },
     #[error("cannot choose an entry; name one of: {}", list(.symbols))]

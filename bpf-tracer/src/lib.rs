@@ -47,6 +47,7 @@
 pub mod canonical;
 mod disasm;
 mod elf;
+mod elf_sbpf;
 mod encode;
 mod environment;
 mod error;

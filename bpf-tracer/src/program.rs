@@ -12,7 +12,7 @@ use crate::input::Input;
 use crate::options::{
     Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES, SBPF_FRAME_BYTES,
 };
-use crate::{disasm, elf, isa, lower};
+use crate::{disasm, elf, elf_sbpf, isa, lower};
 
 /// Most bytes of each of a program's code, read-only data and writable data.
 pub const MAX_IMAGE_BYTES: u64 = 1 << 26;
@@ -117,15 +117,33 @@ impl Program {
         }
     }
 
-    /// Loads a relocatable ELF object, as `clang -target bpf -c` writes it.
+    /// Loads an ELF file: a relocatable object of eBPF, as `clang -target bpf -c` writes it, or a shared
+    /// object of sBPF, as Solana's tools link it.
     ///
-    /// All executable sections are concatenated in file order; read-only and writable sections are
-    /// laid out at multiples of 16 bytes from [`RODATA_BASE`] and [`DATA_BASE`].
+    /// Of an object of eBPF, all executable sections are concatenated in file order; read-only and
+    /// writable sections are laid out at multiples of 16 bytes from [`RODATA_BASE`] and [`DATA_BASE`].
+    /// Of one of sBPF, everything is where Solana's validators load it.
     ///
     /// # Errors
     /// See [`LoadError`].
     pub fn from_elf(bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
-        Self::new(elf::load(bytes, options.entry.as_deref())?, options)
+        let wanted = options.dialect;
+        let check = |found| match wanted {
+            Some(wanted) if wanted != found => Err(LoadError::DialectMismatch { found, wanted }),
+            _ => Ok(()),
+        };
+        if elf_sbpf::is_sbpf(bytes) {
+            if let Some(name) = &options.entry {
+                return Err(LoadError::EntryInSbpf { name: name.clone() });
+            }
+            let parts = elf_sbpf::load(bytes)?;
+            check(parts.dialect)?;
+            Self::from_sbpf_parts(parts, options)
+        } else {
+            let image = elf::load(bytes, options.entry.as_deref())?;
+            check(image.dialect)?;
+            Self::new(image, options)
+        }
     }
 
     /// Loads raw instructions, little-endian; the entry is slot 0.
