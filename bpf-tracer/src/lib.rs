@@ -60,6 +60,7 @@ mod meaning;
 mod memory;
 mod options;
 mod program;
+pub mod solana;
 pub mod syscall;
 #[cfg(feature = "vm")]
 mod trace;
