@@ -30,7 +30,8 @@
 //! The rest of the region is what the program left there and does not follow from the post-state:
 //! entrypoints of the Rust SDK note the length of the data in the four zeros, others keep flags in the
 //! first byte, data that has shrunk leaves its old bytes behind, and growth that was undone leaves bytes
-//! in the padding. [`apply_post_state`] gives the region of a program that writes nothing but post-state.
+//! in the padding. [`apply_post_state`] gives the region of a program that writes nothing but post-state,
+//! [`apply_post_state_of_sdk`] that of one that notes lengths besides.
 //!
 //! ```
 //! use bpf_tracer::solana::{Account, Invocation, apply_post_state};
@@ -408,6 +409,27 @@ pub fn apply_post_state(
     input_region: &[u8],
     post_accounts: &[PostAccount],
 ) -> Result<Vec<u8>, RegionError> {
+    apply(input_region, post_accounts, false)
+}
+
+/// As [`apply_post_state`], for a program whose entrypoint is that of the Rust SDK
+/// (`solana-program-entrypoint`): it notes the length of each account's data before the run in the four
+/// bytes before the account's key.
+///
+/// # Errors
+/// See [`apply_post_state`].
+pub fn apply_post_state_of_sdk(
+    input_region: &[u8],
+    post_accounts: &[PostAccount],
+) -> Result<Vec<u8>, RegionError> {
+    apply(input_region, post_accounts, true)
+}
+
+fn apply(
+    input_region: &[u8],
+    post_accounts: &[PostAccount],
+    notes_lengths: bool,
+) -> Result<Vec<u8>, RegionError> {
     let invocation = Invocation::parse(input_region)?;
     let expected = invocation.unique_accounts().count();
     if post_accounts.len() != expected {
@@ -431,6 +453,11 @@ pub fn apply_post_state(
         };
         let (before, after) = (account.data.len() as u64, state.data.len() as u64);
         check_resize(index, before, after)?;
+        if notes_lengths {
+            let note = (before as u32).to_le_bytes();
+            region.truncate(region.len().saturating_sub(note.len()));
+            region.extend(note);
+        }
         region.extend(reader.take(KEY_BYTES as u64, "a key")?);
         region.extend(state.owner);
         region.extend(state.lamports.to_le_bytes());

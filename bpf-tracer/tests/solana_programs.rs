@@ -5,7 +5,7 @@ mod corpora;
 use std::path::Path;
 
 use bpf_tracer::canonical::layout::INPUT_BASE;
-use bpf_tracer::solana::Invocation;
+use bpf_tracer::solana::{Invocation, apply_post_state, apply_post_state_of_sdk};
 use bpf_tracer::{Environment, ExecutionTrace, Input, LoadOptions, Outcome, Program, Tracer};
 use serde_json::Value;
 
@@ -107,6 +107,18 @@ fn recorded_invocations_end_as_recorded() {
             assert_eq!(Some(state.lamports), lamports, "{name}: {key}");
             assert_eq!(state.data, hex_of(&recorded["data"]), "{name}: {key}");
         }
+
+        // The region follows from the post-state, by the entrypoint that the program was built with.
+        let left = case.invocation.post_accounts(trace.output());
+        let left = left.expect("accounts");
+        let is_of_sdk = name.starts_with("spltoken");
+        let apply = if is_of_sdk {
+            apply_post_state_of_sdk
+        } else {
+            apply_post_state
+        };
+        let region = apply(&case.region, &left).expect("a post-state");
+        assert!(region == trace.output(), "{name}: region");
     }
 }
 

@@ -4,7 +4,7 @@ mod corpora;
 
 use bpf_tracer::solana::{
     Account, AccountEntry, Invocation, MAX_ACCOUNTS, MAX_DATA_BYTES, MAX_DATA_INCREASE,
-    PostAccount, RegionError, apply_post_state,
+    PostAccount, RegionError, apply_post_state, apply_post_state_of_sdk,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -163,6 +163,15 @@ fn post_states_can_be_applied_and_read() {
     let shrunk = after.len() - 32 - 5 - 8 - 8 - 10_240 - 16;
     assert_eq!(after[shrunk..shrunk + 3], [2; 3]);
     assert_eq!(after[shrunk + 3..shrunk + 16], [8; 13], "old bytes stay");
+
+    let mut noted = apply_post_state_of_sdk(&region, &states).expect("it applies");
+    let fourth = shrunk - 88;
+    assert_eq!(noted[12..16], 13_u32.to_le_bytes());
+    assert_eq!(noted[fourth + 4..fourth + 8], 16_u32.to_le_bytes());
+    for at in [12, fourth + 4] {
+        noted[at] = 0;
+    }
+    assert_eq!(noted, after);
 
     states[0].data.push(1);
     let error = RegionError::BadResize {
