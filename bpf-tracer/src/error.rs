@@ -92,7 +92,7 @@ pub enum LoadError {
     #[error("the file is big-endian: compile with `-target bpfel`")]
     BigEndian,
     #[error(
-        "the file is for ELF machine {machine}, not for BPF (247) or sBPF (263): compile with `-target bpf`"
+        "the file is for ELF machine {machine}, not for BPF (247), nor a shared object for sBPF (263): compile with `-target bpf`"
     )]
     Machine { machine: u16 },
     #[error(

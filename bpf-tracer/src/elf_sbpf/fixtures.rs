@@ -116,6 +116,7 @@ impl File {
             with("addresses in the image", |file| {
                 file.skew = STACK_BASE.wrapping_sub(super::IMAGE_BASE);
             }),
+            with("addresses far up", |file| file.skew = 3 << 30),
             with("a section between", |file| file.between = Some(".note")),
             with("a readable section between", |file| {
                 file.between = Some(".eh_frame");
