@@ -73,12 +73,17 @@ pub(crate) fn load(bytes: &[u8], entry: Option<&str>) -> Result<Image, LoadError
     let Loader {
         text, rodata, data, ..
     } = loader;
+    // The padding can be read too.
+    let readable_len = rodata.len().next_multiple_of(8) as u64;
+    let readable = RODATA_BASE..RODATA_BASE.saturating_add(readable_len);
     Ok(Image {
         text,
         entry,
+        readable,
         rodata,
         data,
         entry_name,
+        ..Image::ebpf()
     })
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong before a program runs.
 
 use crate::canonical::layout::MAX_REGION;
-use crate::options::MAX_STACK_BYTES;
+use crate::options::{Dialect, MAX_STACK_BYTES};
 use crate::program::MAX_IMAGE_BYTES;
 
 /// A program that cannot be loaded.
@@ -19,11 +19,23 @@ pub enum LoadError {
         "a stack of {size} bytes is not possible: choose a multiple of 512 from 512 to {MAX_STACK_BYTES}"
     )]
     StackSize { size: u64 },
+    #[error(
+        "a heap of {size} bytes is not possible: choose a multiple of 8 up to {MAX_IMAGE_BYTES}"
+    )]
+    HeapSize { size: u64 },
+    #[error("read-only data does not lie where the dialect has it: {reason}")]
+    MisplacedRodata { reason: &'static str },
     #[error("raw bytecode has no symbols, so `{name}` cannot be its entry: drop the entry option")]
     EntryInRawBytecode { name: String },
 
     #[error("slot {pc}: opcode {opcode:#04x} does not exist in eBPF (RFC 9669)")]
     UnknownOpcode { pc: u32, opcode: u8 },
+    #[error("slot {pc}: opcode {opcode:#04x} does not exist in {dialect}")]
+    UnknownSbpfOpcode {
+        pc: u32,
+        opcode: u8,
+        dialect: &'static str,
+    },
     #[error(
         "slot {pc}: opcode {opcode:#04x} has no operation for source field {src}, offset {offset}, immediate {imm:#x}"
     )]
@@ -50,6 +62,14 @@ pub enum LoadError {
     LegacyPacketAccess { pc: u32, opcode: u8 },
     #[error("slot {pc}: lddw has no second slot")]
     TruncatedWideImmediate { pc: u32 },
+    #[error("slot {pc}: what follows lddw is an instruction, not its second slot")]
+    IncompleteWideImmediate { pc: u32 },
+    #[error("slot {pc}: divides by the immediate 0")]
+    ZeroDivisor { pc: u32 },
+    #[error("slot {pc}: shifts by {shift}, which is not less than the width")]
+    ShiftTooLarge { pc: u32, shift: i32 },
+    #[error("slot {pc}: moves r10 by {imm}, which is not a multiple of 64")]
+    UnalignedFrame { pc: u32, imm: i32 },
     #[error(
         "slot {pc}: lddw with source field {src} refers to a map or variable of a running kernel, which is not supported"
     )]
@@ -72,13 +92,25 @@ pub enum LoadError {
     #[error("the file is big-endian: compile with `-target bpfel`")]
     BigEndian,
     #[error(
-        "the file is for ELF machine {machine}, not for eBPF (247): compile with `-target bpf`"
+        "the file is for ELF machine {machine}, not for BPF (247), nor a shared object for sBPF (263): compile with `-target bpf`"
     )]
     Machine { machine: u16 },
     #[error(
-        "the file is of ELF type {kind}, not a relocatable object (1): give the object file that `clang -target bpf -c` writes"
+        "the file is of ELF type {kind}, not a relocatable object (1) or an sBPF shared object (3): give the object file that `clang -target bpf -c` writes, or what Solana's tools link"
     )]
     NotRelocatable { kind: u16 },
+    #[error("not a usable sBPF file: {reason}")]
+    Sbpf { reason: &'static str },
+    #[error("the file is for sBPF version {version}; supported are 0 to 3")]
+    SbpfVersion { version: u32 },
+    #[error(
+        "two functions, or a function and a system call, are both called by number {number:#x}"
+    )]
+    FunctionNumber { number: u32 },
+    #[error("the file is {}, not {} as the options say", found.name(), wanted.name())]
+    DialectMismatch { found: Dialect, wanted: Dialect },
+    #[error("an sBPF file states its entry, so `{name}` cannot be chosen: drop the entry option")]
+    EntryInSbpf { name: String },
     #[error("section `{section}`: its code is {len} bytes long, not a multiple of 8")]
     PartialSection { section: String, len: u64 },
     #[error("cannot choose an entry; name one of: {}", list(.symbols))]
@@ -116,13 +148,15 @@ fn list(symbols: &[String]) -> String {
     }
 }
 
-/// A run that cannot start.
+/// A run that cannot start, or has no trace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum TraceError {
     #[error("an input region of {size} bytes is too large: at most {MAX_REGION} are possible")]
     InputTooLarge { size: u64 },
+    #[error("slot {pc}: not provable yet: {name}")]
+    Unprovable { pc: u32, name: &'static str },
 }
 
 /// Any error of this crate.
@@ -132,7 +166,7 @@ pub enum Error {
     /// The program cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The run cannot start.
+    /// The run cannot start, or has no trace.
     #[error(transparent)]
     Trace(#[from] TraceError),
 }

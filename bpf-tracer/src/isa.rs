@@ -1,4 +1,7 @@
 //! The opcode table of eBPF (RFC 9669, cpu v1 to v4). Lowering, mnemonics and the tests read it.
+//! sBPF's is in [`sbpf`].
+
+pub mod sbpf;
 
 use crate::canonical::AluOp::{
     Add, And, Arsh, Div, Lsh, Mod, Mov, Mul, Neg, Or, Rsh, Sdiv, Smod, Sub, Xor,

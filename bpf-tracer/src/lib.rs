@@ -47,6 +47,7 @@
 pub mod canonical;
 mod disasm;
 mod elf;
+mod elf_sbpf;
 mod encode;
 mod environment;
 mod error;
@@ -59,6 +60,7 @@ mod meaning;
 mod memory;
 mod options;
 mod program;
+pub mod solana;
 pub mod syscall;
 #[cfg(feature = "vm")]
 mod trace;
@@ -75,7 +77,7 @@ pub use options::{
     Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES, SBPF_FRAME_BYTES,
     SBPF_HEAP_BYTES,
 };
-pub use program::{Interval, MAX_IMAGE_BYTES, Permission, Program};
+pub use program::{Interval, MAX_IMAGE_BYTES, Permission, Program, SbpfParts};
 pub use syscall::Syscall;
 #[cfg(feature = "vm")]
 pub use trace::{DEFAULT_STEP_LIMIT, Execution, ExecutionTrace, Step, Tracer, execute_and_trace};

@@ -1,16 +1,36 @@
-//! eBPF bytecode to the canonical table (RFC 9669 sections 3 to 5).
+//! eBPF bytecode to the canonical table (RFC 9669 sections 3 to 5); sBPF's has its own file.
+
+mod sbpf;
+
+use std::collections::BTreeMap;
 
 use crate::canonical::{AluOp, Instruction, Op, Source, Width};
 use crate::error::LoadError;
 use crate::instruction::{SLOT_BYTES, Slot};
 use crate::isa::{self, Row, Shape, Variant};
+use crate::options::Dialect;
 
 /// Number of the conformance suite's helper that returns its first argument.
 pub(crate) const TEST_HELPER: i32 = 5;
 const FRAME_POINTER: u8 = 10;
 
-/// Lowers raw instructions; every jump and call has been checked to stay inside.
-pub(crate) fn lower(bytes: &[u8], allow_test_helper: bool) -> Result<Vec<Instruction>, LoadError> {
+/// Lowers raw instructions; every jump and call has been checked to stay inside. `functions` says
+/// which slot a call's number means, where calls have numbers.
+pub(crate) fn lower(
+    bytes: &[u8],
+    dialect: Dialect,
+    functions: &BTreeMap<u32, u32>,
+    allow_test_helper: bool,
+) -> Result<Vec<Instruction>, LoadError> {
+    match dialect {
+        Dialect::Ebpf => lower_ebpf(bytes, allow_test_helper),
+        Dialect::SbpfV0 | Dialect::SbpfV1 | Dialect::SbpfV2 | Dialect::SbpfV3 => {
+            sbpf::lower(bytes, dialect, functions)
+        }
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Vec<Slot>, LoadError> {
     let (chunks, rest) = bytes.as_chunks::<SLOT_BYTES>();
     if !rest.is_empty() {
         return Err(LoadError::PartialSlot { len: bytes.len() });
@@ -18,8 +38,11 @@ pub(crate) fn lower(bytes: &[u8], allow_test_helper: bool) -> Result<Vec<Instruc
     if chunks.is_empty() {
         return Err(LoadError::Empty);
     }
-    let slots: Vec<Slot> = chunks.iter().copied().map(Slot::decode).collect();
+    Ok(chunks.iter().copied().map(Slot::decode).collect())
+}
 
+fn lower_ebpf(bytes: &[u8], allow_test_helper: bool) -> Result<Vec<Instruction>, LoadError> {
+    let slots = decode(bytes)?;
     let mut table: Vec<Instruction> = Vec::with_capacity(slots.len());
     while let Some(slot) = slots.get(table.len()) {
         let lowering = Lowering {
@@ -34,13 +57,16 @@ pub(crate) fn lower(bytes: &[u8], allow_test_helper: bool) -> Result<Vec<Instruc
             table.push(Instruction::NONE);
         }
     }
-    check_targets(&table)?;
+    check_targets(&table, |op| {
+        matches!(op, Op::Jump | Op::Branch(..) | Op::Call)
+    })?;
     Ok(table)
 }
 
-fn check_targets(table: &[Instruction]) -> Result<(), LoadError> {
+/// What `jumps` picks must go to the first slot of an instruction.
+fn check_targets(table: &[Instruction], jumps: impl Fn(Op) -> bool) -> Result<(), LoadError> {
     for (pc, instruction) in (0_u32..).zip(table) {
-        if !matches!(instruction.op, Op::Jump | Op::Branch(..) | Op::Call) {
+        if !jumps(instruction.op) {
             continue;
         }
         let target = instruction.target;
@@ -218,11 +244,7 @@ impl Lowering {
     }
 
     fn target(&self, distance: i64) -> Result<u32, LoadError> {
-        let target = i64::from(self.pc).wrapping_add(1).wrapping_add(distance);
-        u32::try_from(target).map_err(|_| LoadError::TargetOutside {
-            pc: self.pc,
-            target,
-        })
+        target(self.pc, distance)
     }
 
     fn wide(&self, second: Option<&Slot>) -> Result<u64, LoadError> {
@@ -238,6 +260,12 @@ impl Lowering {
         }
         Ok(u64::from(self.slot.imm as u32) | u64::from(second.imm as u32) << 32)
     }
+}
+
+/// The slot at a distance from the one after `pc`.
+fn target(pc: u32, distance: i64) -> Result<u32, LoadError> {
+    let target = i64::from(pc).wrapping_add(1).wrapping_add(distance);
+    u32::try_from(target).map_err(|_| LoadError::TargetOutside { pc, target })
 }
 
 /// An immediate as [`Instruction::imm`] carries it.

@@ -73,6 +73,38 @@ impl Dialect {
         matches!(self, Self::SbpfV1 | Self::SbpfV2)
     }
 
+    /// Whether products, quotients and remainders have opcodes of their own, 32-bit results are
+    /// zero-extended, `sub` of an immediate is reversed and `neg` is gone (SIMD-0174).
+    #[must_use]
+    pub const fn has_new_arithmetic(self) -> bool {
+        matches!(self, Self::SbpfV2)
+    }
+
+    /// Whether loads and stores have moved into the arithmetic classes, `hor64` replaces `lddw` and
+    /// `callx` has its register in `src` (SIMD-0173).
+    #[must_use]
+    pub const fn has_new_encoding(self) -> bool {
+        matches!(self, Self::SbpfV2)
+    }
+
+    /// Whether `call`'s source field tells system calls from calls by distance (SIMD-0178).
+    #[must_use]
+    pub const fn has_static_calls(self) -> bool {
+        matches!(self, Self::SbpfV3)
+    }
+
+    /// Whether 32-bit conditions exist and `callx` has its register in `dst` (SIMD-0377). Of sBPF only.
+    #[must_use]
+    pub const fn has_jmp32(self) -> bool {
+        matches!(self, Self::SbpfV3)
+    }
+
+    /// Whether read-only data starts at address 0, apart from the text (SIMD-0189).
+    #[must_use]
+    pub const fn has_low_rodata(self) -> bool {
+        matches!(self, Self::SbpfV3)
+    }
+
     /// What a call adds to `r10`.
     #[must_use]
     pub const fn frame_growth(self) -> i64 {

@@ -1,15 +1,18 @@
 //! A loaded program: the canonical table and its memory image.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::canonical::layout::{DATA_BASE, INPUT_BASE, RODATA_BASE, STACK_BASE, TEXT_BASE};
+use crate::canonical::layout::{
+    DATA_BASE, INPUT_BASE, MAX_REGION, RODATA_BASE, STACK_BASE, TEXT_BASE,
+};
 use crate::canonical::{Instruction, Op};
 use crate::error::LoadError;
 use crate::input::Input;
 use crate::options::{
     Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES, SBPF_FRAME_BYTES,
 };
-use crate::{disasm, elf, isa, lower};
+use crate::{disasm, elf, elf_sbpf, isa, lower};
 
 /// Most bytes of each of a program's code, read-only data and writable data.
 pub const MAX_IMAGE_BYTES: u64 = 1 << 26;
@@ -58,14 +61,47 @@ pub struct Program {
 }
 
 /// What a file gives, before lowering.
+#[derive(Debug, Default)]
 pub(crate) struct Image {
     /// Relocated instructions.
     pub(crate) text: Vec<u8>,
     pub(crate) entry: u32,
+    /// Address of slot 0.
+    pub(crate) text_base: u64,
+    /// Address of `rodata`, a multiple of 8.
+    pub(crate) rodata_base: u64,
+    /// Padded to multiples of 8 at both ends.
     pub(crate) rodata: Vec<u8>,
+    /// The part of `rodata` that may be read, to the byte.
+    pub(crate) readable: Range<u64>,
+    /// Writable data, of sBPF the heap.
     pub(crate) data: Vec<u8>,
+    /// The slot that a call's number means (sBPF v0 to v2).
+    pub(crate) functions: BTreeMap<u32, u32>,
+    pub(crate) dialect: Dialect,
     /// Name of the entry, for messages.
     pub(crate) entry_name: String,
+}
+
+/// What an sBPF program consists of, once its file has been read and relocated.
+///
+/// Loaders of files make it; it is public for programs that come in parts, as recorded runs do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SbpfParts {
+    /// The version.
+    pub dialect: Dialect,
+    /// Relocated instructions.
+    pub text: Vec<u8>,
+    /// Address of slot 0.
+    pub text_base: u64,
+    /// Slot of the first instruction to run.
+    pub entry: u32,
+    /// Bytes that programs may read.
+    pub readable: Vec<u8>,
+    /// Address of the first of them.
+    pub readable_base: u64,
+    /// The slot that a call's number means (v0 to v2).
+    pub functions: BTreeMap<u32, u32>,
 }
 
 impl Program {
@@ -81,18 +117,39 @@ impl Program {
         }
     }
 
-    /// Loads a relocatable ELF object, as `clang -target bpf -c` writes it.
+    /// Loads an ELF file: a relocatable object of eBPF, as `clang -target bpf -c` writes it, or a shared
+    /// object of sBPF, as Solana's tools link it.
     ///
-    /// All executable sections are concatenated in file order; read-only and writable sections are
-    /// laid out at multiples of 16 bytes from [`RODATA_BASE`] and [`DATA_BASE`].
+    /// Of an object of eBPF, all executable sections are concatenated in file order; read-only and
+    /// writable sections are laid out at multiples of 16 bytes from [`RODATA_BASE`] and [`DATA_BASE`].
+    /// Of one of sBPF, everything is where Solana's validators load it.
     ///
     /// # Errors
     /// See [`LoadError`].
     pub fn from_elf(bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
-        Self::new(elf::load(bytes, options.entry.as_deref())?, options)
+        let wanted = options.dialect;
+        let check = |found| match wanted {
+            Some(wanted) if wanted != found => Err(LoadError::DialectMismatch { found, wanted }),
+            _ => Ok(()),
+        };
+        if elf_sbpf::is_sbpf(bytes) {
+            if let Some(name) = &options.entry {
+                return Err(LoadError::EntryInSbpf { name: name.clone() });
+            }
+            let parts = elf_sbpf::load(bytes)?;
+            check(parts.dialect)?;
+            Self::from_sbpf_parts(parts, options)
+        } else {
+            let image = elf::load(bytes, options.entry.as_deref())?;
+            check(image.dialect)?;
+            Self::new(image, options)
+        }
     }
 
-    /// Loads raw instructions (RFC 9669 section 3, little-endian); the entry is slot 0.
+    /// Loads raw instructions, little-endian; the entry is slot 0.
+    ///
+    /// In sBPF the text is at 2^32, and programs may read it: there, or at address 0 where read-only
+    /// data is low. No call by number has a function.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -100,53 +157,102 @@ impl Program {
         if let Some(name) = &options.entry {
             return Err(LoadError::EntryInRawBytecode { name: name.clone() });
         }
+        let dialect = options.dialect.unwrap_or_default();
+        if dialect.is_sbpf() {
+            let parts = SbpfParts {
+                dialect,
+                text: bytes.to_vec(),
+                text_base: RODATA_BASE,
+                readable: bytes.to_vec(),
+                readable_base: if dialect.has_low_rodata() {
+                    0
+                } else {
+                    RODATA_BASE
+                },
+                ..SbpfParts::default()
+            };
+            return Self::from_sbpf_parts(parts, options);
+        }
         let image = Image {
             text: bytes.to_vec(),
-            entry: 0,
-            rodata: Vec::new(),
+            ..Image::ebpf()
+        };
+        Self::new(image, options)
+    }
+
+    /// Makes a program of an sBPF file's parts. Of the options, only the heap's size matters.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn from_sbpf_parts(parts: SbpfParts, options: &LoadOptions) -> Result<Self, LoadError> {
+        let SbpfParts {
+            dialect,
+            text,
+            text_base,
+            entry,
+            readable,
+            readable_base,
+            functions,
+        } = parts;
+        let readable_end = readable_base.saturating_add(readable.len() as u64);
+        let rodata_base = readable_base & !7;
+        let mut rodata = vec![0; (readable_base & 7) as usize];
+        rodata.extend(readable);
+        let image = Image {
+            text,
+            entry,
+            text_base,
+            rodata_base,
+            rodata,
+            readable: readable_base..readable_end,
             data: Vec::new(),
-            entry_name: String::new(),
+            functions,
+            dialect,
+            entry_name: format!("slot {entry}"),
         };
         Self::new(image, options)
     }
 
     fn new(image: Image, options: &LoadOptions) -> Result<Self, LoadError> {
-        let stack_size = options.stack_size;
-        if stack_size == 0
-            || stack_size > MAX_STACK_BYTES
-            || !stack_size.is_multiple_of(FRAME_BYTES)
-        {
-            return Err(LoadError::StackSize { size: stack_size });
-        }
         let Image {
             text,
             entry,
+            text_base,
+            rodata_base,
             mut rodata,
+            readable,
             mut data,
+            functions,
+            dialect,
             entry_name,
         } = image;
-        if text.len() as u64 > MAX_IMAGE_BYTES {
-            return Err(LoadError::TooLarge { what: "the code" });
+        for (bytes, what) in [(&text, "the code"), (&rodata, "the read-only data")] {
+            if bytes.len() as u64 > MAX_IMAGE_BYTES {
+                return Err(LoadError::TooLarge { what });
+            }
         }
-        let allow_test_helper = options.allow_test_helper;
-        let instructions = lower::lower(&text, allow_test_helper)?;
-        if instructions
-            .get(entry as usize)
-            .is_none_or(|at| at.op == Op::None)
-        {
+        let stack_size = stack_size(dialect, options)?;
+        if dialect.is_sbpf() {
+            data = heap(options)?;
+        }
+        let allow_test_helper = options.allow_test_helper && !dialect.is_sbpf();
+        let instructions = lower::lower(&text, dialect, &functions, allow_test_helper)?;
+        // Only sBPF can start at the second slot of `lddw`; there that is a trap.
+        let is_entry = |at: &Instruction| dialect.is_sbpf() || at.op != Op::None;
+        if !instructions.get(entry as usize).is_some_and(is_entry) {
             return Err(LoadError::MisplacedEntry { name: entry_name });
         }
         for bytes in [&mut rodata, &mut data] {
             bytes.resize(bytes.len().next_multiple_of(8), 0);
         }
-        let dialect = Dialect::Ebpf;
+        check_rodata(dialect, rodata_base, rodata.len() as u64, &readable)?;
         Ok(Self {
             dialect,
             instructions,
             entry,
-            text_base: TEXT_BASE,
-            rodata_base: RODATA_BASE,
-            readable: RODATA_BASE..RODATA_BASE.wrapping_add(rodata.len() as u64),
+            text_base,
+            rodata_base,
+            readable,
             rodata,
             data,
             stack_size,
@@ -338,6 +444,9 @@ impl Program {
     pub fn mnemonic(&self, pc: u32) -> &'static str {
         match self.instructions.get(pc as usize) {
             Some(instruction) if instruction.is_wide() => "lddw",
+            Some(instruction) if self.dialect.is_sbpf() => {
+                isa::sbpf::mnemonic(self.dialect, instruction.op)
+            }
             Some(instruction) => isa::mnemonic(instruction.op),
             None => "none",
         }
@@ -351,6 +460,63 @@ impl Program {
             None => "<outside the program>".to_owned(),
         }
     }
+}
+
+impl Image {
+    /// An empty eBPF program.
+    pub(crate) fn ebpf() -> Self {
+        Self {
+            text_base: TEXT_BASE,
+            rodata_base: RODATA_BASE,
+            readable: RODATA_BASE..RODATA_BASE,
+            ..Self::default()
+        }
+    }
+}
+
+fn stack_size(dialect: Dialect, options: &LoadOptions) -> Result<u64, LoadError> {
+    if dialect.is_sbpf() {
+        return Ok(SBPF_FRAME_BYTES.wrapping_mul(MAX_FRAMES.into()));
+    }
+    let size = options.stack_size;
+    if size == 0 || size > MAX_STACK_BYTES || !size.is_multiple_of(FRAME_BYTES) {
+        return Err(LoadError::StackSize { size });
+    }
+    Ok(size)
+}
+
+/// sBPF's heap as a run starts.
+fn heap(options: &LoadOptions) -> Result<Vec<u8>, LoadError> {
+    let size = options.heap_size;
+    if size > MAX_IMAGE_BYTES || !size.is_multiple_of(8) {
+        return Err(LoadError::HeapSize { size });
+    }
+    Ok(vec![0; size as usize])
+}
+
+/// Read-only data must keep to its region, and what is readable to the data.
+fn check_rodata(
+    dialect: Dialect,
+    base: u64,
+    len: u64,
+    readable: &Range<u64>,
+) -> Result<(), LoadError> {
+    let region = if dialect.has_low_rodata() {
+        0
+    } else {
+        RODATA_BASE
+    };
+    let end = base.saturating_add(len);
+    let reason = if !base.is_multiple_of(8) {
+        "its address is not a multiple of 8"
+    } else if base < region || end > region.saturating_add(MAX_REGION) {
+        "it leaves its region"
+    } else if readable.start > readable.end || readable.start < base || readable.end > end {
+        "what is readable is not all there"
+    } else {
+        return Ok(());
+    };
+    Err(LoadError::MisplacedRodata { reason })
 }
 
 /// A range of addresses with one permission.

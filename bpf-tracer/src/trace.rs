@@ -55,6 +55,7 @@ pub struct ExecutionTrace {
     output: Vec<u8>,
     return_data: Vec<u8>,
     touched_pages: Vec<u64>,
+    crosses_frames: Option<usize>,
     final_registers: [u64; 11],
 }
 
@@ -120,10 +121,18 @@ impl ExecutionTrace {
     }
 
     /// Numbers of the pages (address divided by [`PAGE_BYTES`](crate::PAGE_BYTES)) of writable
-    /// regions that a successful access touched, ascending.
+    /// regions that a successful access touched, ascending: a load or store, or a system call, which
+    /// may also touch the return data at [`RETURN_DATA_BASE`](crate::canonical::layout::RETURN_DATA_BASE).
     #[must_use]
     pub fn touched_pages(&self) -> Vec<u64> {
         self.touched_pages.clone()
+    }
+
+    /// Index of the first step that accesses memory from one stack frame on into the next, over the
+    /// gap that lies between them in sBPF v0. Such a run has an outcome, and no proof.
+    #[must_use]
+    pub fn crosses_frames(&self) -> Option<usize> {
+        self.crosses_frames
     }
 
     /// Registers `r0` to `r10` at the end.
@@ -207,7 +216,8 @@ impl<'a> Tracer<'a> {
     /// Runs the program and records every step.
     ///
     /// # Errors
-    /// If the input region is too large. A program that traps is a result, not an error.
+    /// If the input region is too large, or the program makes a system call that has no proof. A
+    /// program that traps is a result, not an error.
     pub fn trace(self) -> Result<ExecutionTrace, TraceError> {
         let Self {
             program,
@@ -216,24 +226,30 @@ impl<'a> Tracer<'a> {
             step_limit,
         } = self;
         let mut steps = Vec::new();
-        let finished = Machine::new(program, &input)?.run(step_limit, |step| steps.push(*step));
+        let machine = Machine::new(program, &input, &environment)?;
+        let finished = machine.run(step_limit, |step| steps.push(*step))?;
         let Finished {
             outcome,
+            steps: _,
+            compute_units,
+            crosses_frames,
             registers,
             memory,
-            ..
         } = finished;
+        let touched_pages = memory.touched_pages();
+        let (output, return_data) = memory.into_output();
         Ok(ExecutionTrace {
             program: program.clone(),
             input,
             environment,
             step_limit,
-            compute_units: steps.len() as u64,
+            compute_units,
             steps,
             outcome,
-            touched_pages: memory.touched_pages(),
-            return_data: Vec::new(),
-            output: memory.into_output(),
+            touched_pages,
+            crosses_frames: crosses_frames.map(|index| index as usize),
+            return_data,
+            output,
             final_registers: registers,
         })
     }
@@ -241,21 +257,24 @@ impl<'a> Tracer<'a> {
     /// Runs the program and records nothing.
     ///
     /// # Errors
-    /// If the input region is too large. A program that traps is a result, not an error.
+    /// If the input region is too large, or the program makes a system call that has no proof. A
+    /// program that traps is a result, not an error.
     pub fn run(self) -> Result<Execution, TraceError> {
-        let finished = Machine::new(self.program, &self.input)?.run(self.step_limit, |_| {});
+        let machine = Machine::new(self.program, &self.input, &self.environment)?;
         let Finished {
             outcome,
             steps,
+            compute_units,
             memory,
             ..
-        } = finished;
+        } = machine.run(self.step_limit, |_| {})?;
+        let (output, return_data) = memory.into_output();
         Ok(Execution {
             outcome,
             steps,
-            compute_units: steps,
-            output: memory.into_output(),
-            return_data: Vec::new(),
+            compute_units,
+            output,
+            return_data,
         })
     }
 }

@@ -1,14 +1,17 @@
 //! The interpreter of the canonical table.
 
-use crate::canonical::layout::{MAX_REGION, TEXT_BASE};
-use crate::canonical::{AtomicOp, Instruction, Op, Outcome, Size, Source, TrapKind};
+mod syscalls;
+
+use crate::canonical::layout::MAX_REGION;
+use crate::canonical::{AluOp, AtomicOp, Instruction, Op, Outcome, Size, Source, TrapKind};
+use crate::environment::Environment;
 use crate::error::TraceError;
 use crate::input::Input;
 use crate::instruction::{SLOT_BYTES, slot_of};
 use crate::lower::TEST_HELPER;
 use crate::memory::Memory;
-use crate::options::FRAME_BYTES;
 use crate::program::Program;
+use crate::syscall::unprovable;
 use crate::trace::Step;
 
 /// Sixteen, so that a register number taken modulo 16 is always inside; eleven are used.
@@ -28,27 +31,45 @@ enum Flow {
     Goto(u32),
     Halt,
     Trap(TrapKind),
+    /// A system call of this name has no proof.
+    Unprovable(&'static str),
 }
 
 /// One run of a program.
 pub(crate) struct Machine<'a> {
     program: &'a Program,
+    environment: &'a Environment,
     registers: Registers,
     memory: Memory,
     frames: Vec<Frame>,
     pc: u32,
+    /// What a call adds to `r10`, modulo 2^64.
+    frame_growth: u64,
+    /// Compute units that are left.
+    remaining: u64,
+    /// Compute units that system calls have used.
+    paid: u64,
+    /// Bytes of heap that `sol_alloc_free_` has given away.
+    heap_used: u64,
 }
 
 /// What a run leaves behind.
 pub(crate) struct Finished {
     pub(crate) outcome: Outcome,
     pub(crate) steps: u64,
+    pub(crate) compute_units: u64,
+    /// Index of the first step that runs on from one stack frame to the next, over a gap.
+    pub(crate) crosses_frames: Option<u64>,
     pub(crate) registers: [u64; 11],
     pub(crate) memory: Memory,
 }
 
 impl<'a> Machine<'a> {
-    pub(crate) fn new(program: &'a Program, input: &Input) -> Result<Self, TraceError> {
+    pub(crate) fn new(
+        program: &'a Program,
+        input: &Input,
+        environment: &'a Environment,
+    ) -> Result<Self, TraceError> {
         let size = input.region_len();
         if size > MAX_REGION {
             return Err(TraceError::InputTooLarge { size });
@@ -60,25 +81,35 @@ impl<'a> Machine<'a> {
         let memory = Memory::new(program, input);
         Ok(Self {
             program,
+            environment,
             registers,
             memory,
             frames: Vec::new(),
             pc: program.entry(),
+            frame_growth: program.dialect().frame_growth() as u64,
+            remaining: 0,
+            paid: 0,
+            heap_used: 0,
         })
     }
 
-    /// Runs to the end, and shows each step.
-    pub(crate) fn run(mut self, step_limit: u64, mut on_step: impl FnMut(&Step)) -> Finished {
+    /// Runs to the end, and shows each step. `limit` is in compute units.
+    pub(crate) fn run(
+        mut self,
+        limit: u64,
+        mut on_step: impl FnMut(&Step),
+    ) -> Result<Finished, TraceError> {
         let program = self.program;
         let code = program.instructions();
-        let mut steps = 0_u64;
+        self.remaining = limit;
+        let mut crosses_frames = None;
         let outcome = loop {
             let pc = self.pc;
             let trap = |kind| Outcome::Trap { kind, pc };
-            if steps >= step_limit {
+            let Some(remaining) = self.remaining.checked_sub(1) else {
                 break trap(TrapKind::ExceededMaxInstructions);
-            }
-            steps = steps.wrapping_add(1);
+            };
+            self.remaining = remaining;
             let mut step = Step {
                 pc,
                 depth: self.frames.len() as u32,
@@ -90,23 +121,36 @@ impl<'a> Machine<'a> {
             };
             let flow = self.step(at, &mut step);
             on_step(&step);
+            if self.memory.crossed_frames {
+                self.memory.crossed_frames = false;
+                let index = self.steps(limit).wrapping_sub(1);
+                crosses_frames = crosses_frames.or(Some(index));
+            }
             match flow {
                 Flow::Next => self.pc = at.fall_through(pc),
                 Flow::Goto(target) => self.pc = target,
                 Flow::Halt => break Outcome::Halt { r0: self.get(0) },
                 Flow::Trap(kind) => break trap(kind),
+                Flow::Unprovable(name) => return Err(TraceError::Unprovable { pc, name }),
             }
         };
         let mut registers = [0; 11];
         for (register, value) in registers.iter_mut().zip(self.registers) {
             *register = value;
         }
-        Finished {
+        Ok(Finished {
             outcome,
-            steps,
+            steps: self.steps(limit),
+            compute_units: limit.wrapping_sub(self.remaining),
+            crosses_frames,
             registers,
             memory: self.memory,
-        }
+        })
+    }
+
+    /// Number of steps so far: one unit each, besides what system calls used.
+    fn steps(&self, limit: u64) -> u64 {
+        limit.wrapping_sub(self.remaining).wrapping_sub(self.paid)
     }
 
     #[inline(always)]
@@ -129,11 +173,15 @@ impl<'a> Machine<'a> {
         };
         (step.dst, step.operand, step.result) = (dst, src, dst);
         match at.op {
-            Op::None | Op::Unresolved | Op::Unprovable | Op::Syscall(_) | Op::CallAddress => {
-                return Flow::Trap(TrapKind::UnsupportedInstruction);
-            }
+            Op::None | Op::Unresolved => return Flow::Trap(TrapKind::UnsupportedInstruction),
             Op::Alu(width, op, source) => {
                 step.operand = pick(source);
+                // Spares the others, which are nearly all, the question.
+                if op >= AluOp::DivTrap
+                    && let Some(kind) = op.trap(width, dst, step.operand)
+                {
+                    return Flow::Trap(kind);
+                }
                 step.result = op.apply(width, dst, step.operand);
                 self.set(at.dst, step.result);
             }
@@ -181,6 +229,17 @@ impl<'a> Machine<'a> {
             }
             Op::Call => return self.call(at.target),
             Op::CallReg => return self.call_register(src, step),
+            Op::CallAddress => return self.call_address(src),
+            Op::Syscall(syscall) => match self.syscall(syscall) {
+                Ok(result) => {
+                    step.result = result;
+                    self.set(0, result);
+                }
+                Err(kind) => return Flow::Trap(kind),
+            },
+            Op::Unprovable => {
+                return Flow::Unprovable(unprovable(at.imm as u32).unwrap_or("unknown"));
+            }
             Op::Exit => return self.exit(),
             Op::HelperIdentity => {
                 step.operand = self.get(1);
@@ -228,7 +287,7 @@ impl<'a> Machine<'a> {
             saved,
             return_pc: self.pc.wrapping_add(1),
         });
-        self.registers[FRAME_POINTER] = r10.wrapping_sub(FRAME_BYTES);
+        self.registers[FRAME_POINTER] = r10.wrapping_add(self.frame_growth);
         Flow::Goto(target)
     }
 
@@ -238,10 +297,21 @@ impl<'a> Machine<'a> {
             self.set(0, step.result);
             return Flow::Next;
         }
-        let offset = address.wrapping_sub(TEXT_BASE);
+        let offset = address.wrapping_sub(self.program.text_base());
         let slot = slot_of(offset);
         let slots = self.program.instructions().len() as u64;
         if !offset.is_multiple_of(SLOT_BYTES as u64) || slot >= slots {
+            return Flow::Trap(TrapKind::CallOutsideTextSegment);
+        }
+        self.call(slot as u32)
+    }
+
+    fn call_address(&mut self, address: u64) -> Flow {
+        if !self.has_free_frame() {
+            return Flow::Trap(TrapKind::CallDepthExceeded);
+        }
+        let slot = slot_of(address.wrapping_sub(self.program.text_base()));
+        if slot >= self.program.instructions().len() as u64 {
             return Flow::Trap(TrapKind::CallOutsideTextSegment);
         }
         self.call(slot as u32)

@@ -297,8 +297,8 @@ fn other_files_are_refused() {
     assert_eq!(with(5, &[2]), Err(LoadError::BigEndian));
     assert_eq!(with(18, &[62, 0]), Err(LoadError::Machine { machine: 62 }));
     assert_eq!(
-        with(16, &[3, 0]),
-        Err(LoadError::NotRelocatable { kind: 3 })
+        with(16, &[2, 0]),
+        Err(LoadError::NotRelocatable { kind: 2 })
     );
     assert!(matches!(with(4, &[1]), Err(LoadError::Elf { .. })));
     let short = Program::load(&good[..60], &LoadOptions::default());

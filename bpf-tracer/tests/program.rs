@@ -16,7 +16,7 @@ fn identity_is_pinned() {
         &[(0x18, 0, 0, 0, 7), (0, 0, 0, 0, 1), EXIT],
         &LoadOptions::default(),
     );
-    let pinned = "a4a0c187b93cf74ee1274a69331c8bec86c430fbf68eb840ca896350de828d63";
+    let pinned = "72706fed576b1a158c007c9930990639c319884107af5be78dbda779b46376b2";
     assert_eq!(
         hex::encode(program.id()),
         pinned,
