@@ -87,6 +87,14 @@ pub enum WitnessError {
         /// The microcode's pc.
         found: u64,
     },
+    /// The microcode used another number of compute units than the trace.
+    #[error("the trace uses {expected} compute units, the microcode {found}")]
+    UnitsMismatch {
+        /// The trace's units.
+        expected: u64,
+        /// The microcode's units.
+        found: u64,
+    },
     /// The microcode's outcome is not the trace's.
     #[error("the trace ends with {expected}, the microcode with {found}")]
     OutcomeMismatch {

@@ -86,9 +86,7 @@ pub(crate) fn expand(
 ) -> Option<MicroOp> {
     match instruction.op {
         Op::Unprovable => None,
-        Op::None | Op::Unresolved => {
-            Some(crate::microcode::trap(TrapKind::UnsupportedInstruction))
-        }
+        Op::None | Op::Unresolved => Some(crate::microcode::trap(TrapKind::UnsupportedInstruction)),
         Op::Syscall(syscall) => Some(crate::syscalls::expand(assembler, syscall)),
         _ => FAMILIES
             .iter()

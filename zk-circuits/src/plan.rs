@@ -80,12 +80,14 @@ impl Plan {
             budget: trace.step_limit(),
             outcome: trace.outcome(),
         };
-        Self::of_run(
-            &run,
-            trace.steps().iter().map(|step| step.pc),
-            shape,
-            chunk_size,
-        )
+        let steps = trace.steps().iter().map(|step| step.pc);
+        let plan = Self::of_run(&run, steps, shape, chunk_size)?;
+        let (expected, found) = (trace.compute_units(), plan.compute_units());
+        if expected == found {
+            Ok(plan)
+        } else {
+            Err(WitnessError::UnitsMismatch { expected, found })
+        }
     }
 
     /// As [`Plan::new`], for a run that is known by the slots of its steps.
@@ -190,6 +192,12 @@ impl Plan {
         })
     }
 
+    /// Compute units that the run uses.
+    #[must_use]
+    pub fn compute_units(&self) -> u64 {
+        self.boundaries.last().map_or(0, |last| last.state.units)
+    }
+
     /// Number of chunks.
     #[must_use]
     pub fn chunk_count(&self) -> usize {
@@ -245,8 +253,16 @@ impl Plan {
         if index >= count {
             return Err(WitnessError::NoSuchChunk { index, count });
         }
-        let [Boundary { state: entry, rows: from }, Boundary { state: exit, rows: to }] =
-            [&self.boundaries[index], &self.boundaries[index + 1]];
+        let [
+            Boundary {
+                state: entry,
+                rows: from,
+            },
+            Boundary {
+                state: exit,
+                rows: to,
+            },
+        ] = [&self.boundaries[index], &self.boundaries[index + 1]];
         let mut machine =
             Machine::new(&self.microcode, &self.pages, self.input_size, entry.clone());
         let mut rows = Vec::with_capacity(self.shape.step_rows());

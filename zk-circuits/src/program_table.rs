@@ -55,8 +55,7 @@ impl Used {
 
     /// The read-only word at an address.
     pub(crate) fn read_only_word(&mut self, address: u64) {
-        self.0
-            .insert(WORD_BLOCKS + address / 8 / BLOCK_ROWS as u64);
+        self.0.insert(WORD_BLOCKS + address / 8 / BLOCK_ROWS as u64);
     }
 
     pub(crate) fn selection(&self) -> Selection {
@@ -99,7 +98,10 @@ impl ProgramTable {
         for address in ROM_ROW..rom::END {
             table.push_op(microcode, address);
         }
-        let hidden = microcode.hidden_intervals().iter().map(|i| (i, CODE_HIDDEN));
+        let hidden = microcode
+            .hidden_intervals()
+            .iter()
+            .map(|i| (i, CODE_HIDDEN));
         for (interval, kind) in microcode.intervals().iter().map(|i| (i, 0)).chain(hidden) {
             let permission = permission_code(interval.permission);
             let mut push = |code: i128| {
@@ -222,7 +224,9 @@ impl ProgramTable {
 
     /// Row of an interval, where the input region has this size.
     pub(crate) fn interval_row(&self, row: &TableRow, input_size: u64) -> Option<usize> {
-        let inputs = INPUT_INTERVAL_ROWS.into_iter().zip(Self::input_rows(input_size));
+        let inputs = INPUT_INTERVAL_ROWS
+            .into_iter()
+            .zip(Self::input_rows(input_size));
         self.intervals.get(row).copied().or_else(|| {
             inputs
                 .into_iter()

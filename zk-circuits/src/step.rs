@@ -5,8 +5,8 @@ use crate::bus::Bus;
 use crate::cell::{Cell, FETCHED_BITS, FREE_BITS, GROUPS, LIMBS, MEMBERS};
 use crate::class::Class;
 use crate::instance::InstanceCell;
-use crate::ops::charge;
 use crate::microcode::{CODE_ADDRESS, CODE_FLAGS};
+use crate::ops::charge;
 use crate::shape::{FIRST_ROW, SLOT_ROW};
 use crate::tables::{FixedColumn, kind, range_tuple};
 

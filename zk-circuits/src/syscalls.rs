@@ -55,7 +55,9 @@ impl HiddenMemory {
             };
             if any || by_name {
                 let start = CONSTANTS_BASE + hidden.constants.len() as u64;
-                hidden.sysvars.push((*name, start..start + bytes.len() as u64));
+                hidden
+                    .sysvars
+                    .push((*name, start..start + bytes.len() as u64));
                 hidden.constants.extend(bytes);
                 let padded = hidden.constants.len().next_multiple_of(8);
                 hidden.constants.resize(padded, 0);

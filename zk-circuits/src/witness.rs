@@ -19,7 +19,8 @@ use crate::ops::memory;
 use crate::pages::PageList;
 use crate::program_table::{ProgramTable, TableRow};
 use crate::shape::{
-    BUDGET, FIRST_ROW, FRAME_WORDS, FRAMES, PAGE_BYTES, PAGE_STRIDE, REGISTERS, RETURN_ADDRESS, Shape,
+    BUDGET, FIRST_ROW, FRAME_WORDS, FRAMES, PAGE_BYTES, PAGE_STRIDE, REGISTERS, RETURN_ADDRESS,
+    Shape,
 };
 use crate::tables::{FixedColumn, kind, lookup_row, range_row, range_size, time_row};
 
@@ -297,7 +298,8 @@ impl ChunkWitness {
                 }
                 if row[Cell::Alias] == 1 {
                     let before = |distance: usize| index.checked_sub(distance);
-                    let rows = [1, 2, 3].map(|d| before(d).map_or_else(Row::default, |i| self.rows[i]));
+                    let rows =
+                        [1, 2, 3].map(|d| before(d).map_or_else(Row::default, |i| self.rows[i]));
                     let address = class.map(|class| memory::word_address(class, &rows));
                     bump_row(program, address.and_then(|a| self.table.word_row(a)));
                 } else if let Some(place) = self.page_row_of(row[Cell::AddrY]) {
@@ -310,7 +312,9 @@ impl ChunkWitness {
                 bump_row(program, self.table.interval_row(&interval, size));
             }
             if class == Some(Class::Fault) {
-                let before = index.checked_sub(1).map_or_else(Row::default, |i| self.rows[i]);
+                let before = index
+                    .checked_sub(1)
+                    .map_or_else(Row::default, |i| self.rows[i]);
                 let interval = memory::violation_row(row, &before);
                 let size = self.instance.input_size;
                 bump_row(program, self.table.interval_row(&interval, size));

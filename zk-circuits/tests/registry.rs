@@ -31,7 +31,9 @@ fn every_op_expands_to_microcode_of_a_family() {
             seen.insert(instruction.op);
         }
     }
-    assert_eq!(seen, Op::all().into_iter().collect());
+    let mut expected: BTreeSet<Op> = Op::all().into_iter().collect();
+    expected.remove(&Op::Unprovable);
+    assert_eq!(seen, expected);
 }
 
 /// Families whose constraints speak of the results of a class.

@@ -4,7 +4,7 @@ mod fixtures;
 
 use std::collections::BTreeMap;
 
-use fixtures::{EXIT, Fixture, control, memory, small};
+use fixtures::{EXIT, Fixture, control, memory, sbpf, small};
 use rayon::prelude::*;
 use zk_circuits::dev::{self, Checker, Forgery, Target};
 use zk_circuits::{ChunkWitness, Class};
@@ -15,6 +15,7 @@ fn witnesses() -> Vec<ChunkWitness> {
     fixtures.extend(control::fixtures());
     fixtures.extend(memory::fixtures());
     fixtures.extend(fixtures::alu::fixtures());
+    fixtures.extend(sbpf::fixtures());
     let mut missing: Vec<Class> = Class::ALL.to_vec();
     let mut chosen = Vec::new();
     for fixture in fixtures {

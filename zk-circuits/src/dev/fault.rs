@@ -24,6 +24,8 @@ pub struct Fault<'a> {
     pub frame: &'a mut i128,
     /// Instructions begun.
     pub steps: &'a mut u64,
+    /// Compute units used.
+    pub units: &'a mut u64,
     /// The words of memory.
     pub words: &'a mut [u64],
 }
@@ -110,6 +112,7 @@ fn view<'a>(index: usize, row: Option<&'a mut Row>, state: &'a mut State) -> Fau
         pc: &mut state.pc,
         frame: &mut state.frame,
         steps: &mut state.steps,
+        units: &mut state.units,
         words: &mut state.words,
     }
 }

@@ -219,13 +219,7 @@ fn tables(witness: &ChunkWitness) -> Arc<Tables> {
         let table = witness.table.rows().get(row).copied().unwrap_or_default();
         let size = i128::from(witness.instance.input_size);
         let [region, same, gap] = INPUT_INTERVAL_ROWS.map(|at| if at == row { size } else { 0 });
-        let tuple = [
-            table.code,
-            table.imm + gap,
-            table.target + region + same,
-            0,
-        ]
-        .map(field);
+        let tuple = [table.code, table.imm + gap, table.target + region + same, 0].map(field);
         set.insert(tuple);
         if (CODE_VIOLATION..0).contains(&table.code) {
             intervals.push(tuple);
@@ -263,6 +257,9 @@ impl Group {
             }
             if index > 0 {
                 variables.push((Cell::Upc, index));
+                if class == Class::Charge {
+                    variables.push((Cell::Count, index));
+                }
             }
         }
         // A row that begins an instruction has its own slot, whatever was before it.
@@ -385,6 +382,10 @@ impl Group {
             .filter(|v| {
                 let (cell, index) = variables[*v];
                 let row = &rows[index];
+                // Whether a range is permitted shows in the rows behind.
+                if class == Class::Span && matches!(cell, Cell::T | Cell::Upc) {
+                    return false;
+                }
                 index == len
                     || match cell {
                         Cell::T => !idle(index),

@@ -274,13 +274,8 @@ fn expand(assembler: &mut Assembler<'_>, slot: u32, instruction: &Instruction) -
                 .y(temp)
                 .imm(i128::from(u64::MAX - 7));
             let find = target(program, temp, temp);
-            let rest = assembler.continuation(vec![
-                check_depth,
-                distance,
-                round_down,
-                find,
-                call.x(temp),
-            ]);
+            let rest =
+                assembler.continuation(vec![check_depth, distance, round_down, find, call.x(temp)]);
             MicroOp::new(Class::Mov)
                 .y(temp)
                 .x(Place::register(instruction.src))

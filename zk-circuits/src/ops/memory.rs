@@ -35,8 +35,8 @@ use crate::bus::Bus;
 use crate::cell::{Cell, LIMBS, Row};
 use crate::class::Class;
 use crate::microcode::{Assembler, MicroOp, Mode, Place, permission_code, rom};
-use crate::program_table::{CODE_HIDDEN, CODE_PERMITTED, CODE_RODATA, CODE_VIOLATION, TableRow};
 use crate::ops::{Context, Family, mov};
+use crate::program_table::{CODE_HIDDEN, CODE_PERMITTED, CODE_RODATA, CODE_VIOLATION, TableRow};
 use crate::shape::{PAGE_BYTES, PAGE_WORDS};
 use crate::tables::kind;
 use bpf_tracer::{Interval, Permission};
@@ -277,11 +277,7 @@ fn word_rows(builder: &mut Builder) {
         Bus::Program,
         "a read-only word is in the program table",
         in_group * read_only,
-        vec![
-            integer(CODE_RODATA),
-            word,
-            builder.cell(Cell::Y),
-        ],
+        vec![integer(CODE_RODATA), word, builder.cell(Cell::Y)],
     );
 
     builder.class("word", Class::Word);

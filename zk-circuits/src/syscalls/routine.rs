@@ -252,8 +252,11 @@ impl Routine {
             Operand::Word(length) => {
                 self.copy(LENGTH, length);
                 self.if_equal(LENGTH, 0, skip);
-                self.if_less(LENGTH, 1 << 63, possible);
-                self.trap(TrapKind::InvalidLength);
+                // A range to be written is looked up before its length is.
+                if !to_write {
+                    self.if_less(LENGTH, 1 << 63, possible);
+                    self.trap(TrapKind::InvalidLength);
+                }
             }
             Operand::Constant(length) => self.copy(LENGTH, length),
         }
