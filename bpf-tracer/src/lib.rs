@@ -74,10 +74,10 @@ pub use input::Input;
 #[cfg(feature = "vm")]
 pub use memory::PAGE_BYTES;
 pub use options::{
-    Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES, SBPF_FRAME_BYTES,
+    DEFAULT_STEP_LIMIT, Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES, SBPF_FRAME_BYTES,
     SBPF_HEAP_BYTES,
 };
 pub use program::{Interval, MAX_IMAGE_BYTES, Permission, Program, SbpfParts};
 pub use syscall::Syscall;
 #[cfg(feature = "vm")]
-pub use trace::{DEFAULT_STEP_LIMIT, Execution, ExecutionTrace, Step, Tracer, execute_and_trace};
+pub use trace::{Execution, ExecutionTrace, Step, Tracer, execute_and_trace};

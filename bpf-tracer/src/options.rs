@@ -11,6 +11,9 @@ pub const SBPF_FRAME_BYTES: u64 = 4096;
 /// Bytes of heap of an sBPF program that asked for no more.
 pub const SBPF_HEAP_BYTES: u64 = 32 * 1024;
 
+/// Compute units (of eBPF: steps) that a run may use when nothing else is said.
+pub const DEFAULT_STEP_LIMIT: u64 = 10_000_000;
+
 /// Instruction set and conventions of a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dialect {

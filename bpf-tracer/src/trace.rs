@@ -6,12 +6,9 @@ use crate::canonical::Outcome;
 use crate::environment::Environment;
 use crate::error::{Error, TraceError};
 use crate::input::Input;
-use crate::options::LoadOptions;
+use crate::options::{DEFAULT_STEP_LIMIT, LoadOptions};
 use crate::program::Program;
 use crate::vm::{Finished, Machine};
-
-/// Steps that a run may take when nothing else is said.
-pub const DEFAULT_STEP_LIMIT: u64 = 10_000_000;
 
 /// One executed instruction: what it read and what it wrote.
 ///

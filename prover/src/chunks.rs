@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bpf_tracer::{ExecutionTrace, Program};
+use bpf_tracer::ExecutionTrace;
 use halo2_proofs::plonk::create_proof;
 use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
@@ -16,7 +16,7 @@ use verifier::{
     ChunkProof, ChunkStatement, Claim, ColumnStream, ExpectedOutcome, Lane, PublicColumn, RunInfo,
     VerifyError, verify_chain, verify_chunk,
 };
-use zk_circuits::{ChunkCircuit, Committed, Microcode, PageList, Plan, Shape};
+use zk_circuits::{ChunkCircuit, Committed, PageList, Plan, ProgramTable, Selection, Shape};
 
 use crate::error::{ChunkFailure, Error};
 use crate::keys::{KeygenConfig, Keys};
@@ -137,9 +137,12 @@ pub fn prove_execution_observed(
 pub fn claim_of(trace: &ExecutionTrace) -> Claim {
     Claim {
         program: trace.program().clone(),
+        environment: trace.environment().clone(),
         input: Some(trace.input().clone()),
         outcome: ExpectedOutcome::Exactly(trace.outcome()),
         output: Some(trace.output().to_vec()),
+        return_data: trace.return_data().to_vec(),
+        compute_units: Some(trace.compute_units()),
         budget: trace.step_limit(),
     }
 }
@@ -158,6 +161,7 @@ pub fn run_info(trace: &ExecutionTrace, config: &KeygenConfig) -> Result<RunInfo
         srs: key.srs(),
         outcome: trace.outcome(),
         steps: trace.instruction_count(),
+        compute_units: trace.compute_units(),
         budget: trace.step_limit(),
         input_size: trace.input().region_len(),
     })
@@ -170,7 +174,13 @@ fn prove(
     observer: &(impl Fn(Event) + Sync),
 ) -> Result<Vec<ChunkProof>, Error> {
     let keys = config.keys()?;
-    let plan = Plan::new(trace, keys.shape, config.chunk_size())?;
+    if let Some(step) = trace.crosses_frames() {
+        return Err(Error::CrossesFrames { step });
+    }
+    let mut plan = Plan::new(trace, keys.shape, config.chunk_size())?;
+    if config.whole_program() {
+        plan = plan.with_whole_program()?;
+    }
     let chunks = plan.chunk_count();
     let span = tracing::info_span!("prove", chunks, k = keys.shape.k());
     let _entered = span.enter();
@@ -179,9 +189,9 @@ fn prove(
     let run = Run {
         keys: &keys,
         plan: &plan,
-        program: trace.program(),
         pages: plan.pages().pages().into(),
         input: trace.input().bytes.as_slice().into(),
+        selection: Arc::new(plan.program_table().selection().clone()),
         secret: BoundarySecret::draw(),
     };
     let one = |chunk| {
@@ -215,9 +225,9 @@ fn prove(
 struct Run<'a> {
     keys: &'a Keys,
     plan: &'a Plan,
-    program: &'a Program,
     pages: Arc<[u64]>,
     input: Arc<[u8]>,
+    selection: Arc<Selection>,
     secret: BoundarySecret,
 }
 
@@ -248,6 +258,7 @@ impl Run<'_> {
             instance,
             pages: Arc::clone(&self.pages),
             input: Arc::clone(&self.input),
+            selection: Arc::clone(&self.selection),
             proof,
         };
         match verify_chunk(&proof, &self.keys.verifying) {
@@ -291,7 +302,7 @@ impl Run<'_> {
             .filter_map(|k| Shape::new(k, shape.operand_bits()).ok())
             .find(|smaller| {
                 used_rows <= smaller.step_rows()
-                    && Microcode::assemble(self.program, *smaller).is_ok()
+                    && ProgramTable::new(self.plan.microcode(), &self.selection, *smaller).is_ok()
                     && PageList::new(&self.pages, *smaller).is_ok()
             });
         if let Some(smaller) = smaller {

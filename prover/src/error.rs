@@ -45,6 +45,14 @@ pub enum Error {
     /// The trace does not fit the circuit.
     #[error(transparent)]
     Witness(#[from] WitnessError),
+    /// An access goes from one stack frame into the next.
+    #[error(
+        "step {step} accesses bytes of two stack frames at once, which sBPF v0 allows and the circuit cannot prove"
+    )]
+    CrossesFrames {
+        /// Which step, from 0.
+        step: usize,
+    },
     /// One chunk cannot be proved.
     #[error("chunk {chunk}: {reason}")]
     Chunk {

@@ -32,6 +32,7 @@ pub struct KeygenConfig {
     lookup_bits: u32,
     cache_dir: PathBuf,
     chunk_size: Option<usize>,
+    whole_program: bool,
     threads: Option<usize>,
     srs: Option<SrsChoice>,
     loaded: Arc<Mutex<Loaded>>,
@@ -54,10 +55,20 @@ impl KeygenConfig {
             lookup_bits,
             cache_dir: cache_dir.into(),
             chunk_size: None,
+            whole_program: false,
             threads: None,
             srs: None,
             loaded: Arc::default(),
         }
+    }
+
+    /// Puts the whole program into the program table instead of the blocks that the run needs. Its
+    /// commitments are then the same for all runs, and say nothing about which instructions were executed.
+    /// Large programs need a larger `k` so.
+    #[must_use]
+    pub fn with_whole_program(mut self) -> Self {
+        self.whole_program = true;
+        self
     }
 
     /// Steps in a chunk; without it, as many as the circuit holds.
@@ -97,6 +108,13 @@ impl KeygenConfig {
     #[must_use]
     pub fn chunk_size(&self) -> Option<usize> {
         self.chunk_size
+    }
+
+    /// Whether the program table holds the whole program; see
+    /// [`with_whole_program`](Self::with_whole_program).
+    #[must_use]
+    pub fn whole_program(&self) -> bool {
+        self.whole_program
     }
 
     pub(crate) fn threads(&self) -> Option<usize> {

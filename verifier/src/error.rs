@@ -97,11 +97,11 @@ pub enum LinkError {
     /// It is the last chunk, but the run goes on.
     #[error("it is the last one, but the run goes on")]
     Unfinished,
-    /// It has no steps.
-    #[error("it makes no step")]
-    NoStep,
-    /// It makes more steps than the budget allows.
-    #[error("it goes beyond the step budget")]
+    /// Its count of steps or of compute units decreases.
+    #[error("its count of steps or of compute units decreases")]
+    Decreases,
+    /// It uses more compute units than the budget allows.
+    #[error("it goes beyond the budget")]
     OverBudget,
     /// A public value at its end differs from the next chunk's beginning.
     #[error("`{name}` at its end is not that of the next chunk's beginning")]
@@ -138,9 +138,9 @@ pub enum ClaimError {
     /// A statement of another verifying key was passed in.
     #[error("its statement is for another verifying key")]
     ForeignKey,
-    /// The claimed program does not fit the circuit.
-    #[error("the claimed program does not fit the circuit: {reason}")]
-    Program {
+    /// The list of the program's loaded blocks is malformed, or they do not fit the circuit.
+    #[error("the program's loaded blocks: {reason}")]
+    Selection {
         /// Why.
         reason: String,
     },
@@ -159,8 +159,8 @@ pub enum ClaimError {
     /// It does not start at the program's entry.
     #[error("it does not start at the program's entry")]
     Entry,
-    /// It has another step budget.
-    #[error("its step budget is {found}, not {expected}")]
+    /// It has another budget of compute units.
+    #[error("its budget is {found} compute units, not {expected}")]
     Budget {
         /// The proof's.
         found: u64,
@@ -193,6 +193,20 @@ pub enum ClaimError {
         found: u64,
         /// The region's.
         expected: u64,
+    },
+    /// It uses another number of compute units.
+    #[error("it uses {found} compute units, not {expected}")]
+    ComputeUnits {
+        /// The proof's.
+        found: u64,
+        /// The claim's.
+        expected: u64,
+    },
+    /// The claimed return data is longer than any can be, or than what the run touched.
+    #[error("the run cannot have left {length} bytes of return data")]
+    ReturnData {
+        /// The claim's.
+        length: usize,
     },
     /// The claimed output differs from the input where the run touched nothing.
     #[error(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bpf_tracer::canonical::layout::MAX_REGION;
 use bpf_tracer::{Outcome, TrapKind};
-use zk_circuits::ChunkInstance;
+use zk_circuits::{ChunkInstance, Selection};
 
 use crate::DecodeError;
 use crate::codec::{Reader, Writer};
@@ -15,9 +15,11 @@ use crate::key::{KeyId, SrsIdentity};
 
 const CHUNK_MAGIC: [u8; 8] = *b"zkbpfCHK";
 const EXECUTION_MAGIC: [u8; 8] = *b"zkbpfEXE";
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 /// No circuit maps more pages.
 const MAX_PAGES: u64 = 1 << 16;
+/// No program has more blocks.
+const MAX_BLOCKS: u64 = 1 << 24;
 /// No circuit's proof is longer.
 const MAX_PROOF_BYTES: u64 = 1 << 20;
 /// No execution has more chunks.
@@ -38,17 +40,27 @@ pub struct ChunkProof {
     pub pages: Arc<[u64]>,
     /// Hint: the input bytes given to the run, for verifiers who accept any; the same in all chunks.
     pub input: Arc<[u8]>,
+    /// Hint: the part of the program that the program table holds; the same in all chunks.
+    pub selection: Arc<Selection>,
     /// halo2's proof.
     pub proof: Vec<u8>,
 }
 
 impl ChunkProof {
+    fn hints(&self) -> Hints {
+        Hints {
+            pages: Arc::clone(&self.pages),
+            input: Arc::clone(&self.input),
+            selection: Arc::clone(&self.selection),
+        }
+    }
+
     /// The proof as bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.bytes(&CHUNK_MAGIC).u16(FORMAT).bytes(&self.key.0);
-        write_hints(&mut writer, &self.pages, &self.input);
+        self.hints().write(&mut writer);
         write_chunk(&mut writer, self);
         writer.finish()
     }
@@ -60,8 +72,8 @@ impl ChunkProof {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::open(bytes, CHUNK_MAGIC, FORMAT, "chunk proof")?;
         let key = KeyId(reader.array()?);
-        let (pages, input) = read_hints(&mut reader)?;
-        let chunk = read_chunk(&mut reader, key, &pages, &input)?;
+        let hints = Hints::read(&mut reader)?;
+        let chunk = read_chunk(&mut reader, key, &hints)?;
         reader.finish()?;
         Ok(chunk)
     }
@@ -85,7 +97,9 @@ pub struct RunInfo {
     pub outcome: Outcome,
     /// Number of steps.
     pub steps: u64,
-    /// Most steps that the run could take.
+    /// Compute units used.
+    pub compute_units: u64,
+    /// Most compute units that the run could use.
     pub budget: u64,
     /// Bytes of the input region.
     pub input_size: u64,
@@ -108,7 +122,7 @@ impl ExecutionProof {
             what: "the number of chunks",
         })?;
         let mixed = chunks.iter().position(|chunk| {
-            (chunk.key, &chunk.pages, &chunk.input) != (first.key, &first.pages, &first.input)
+            (chunk.key, chunk.hints()) != (first.key, first.hints())
         });
         match mixed {
             Some(chunk) => Err(DecodeError::Mixed { chunk }),
@@ -149,10 +163,12 @@ impl ExecutionProof {
             Outcome::Halt { r0 } => writer.u8(0).u64(r0),
             Outcome::Trap { kind, pc } => writer.u8(kind_code(kind)).u64(pc.into()),
         };
-        writer.u64(info.steps).u64(info.budget).u64(info.input_size);
+        for value in [info.steps, info.compute_units, info.budget, info.input_size] {
+            writer.u64(value);
+        }
         if let Some(first) = self.chunks.first() {
             writer.bytes(&first.key.0);
-            write_hints(&mut writer, &first.pages, &first.input);
+            first.hints().write(&mut writer);
         }
         writer.len(self.chunks.len());
         for chunk in &self.chunks {
@@ -184,7 +200,8 @@ impl ExecutionProof {
                 Outcome::Trap { kind, pc }
             }
         };
-        let (steps, budget, input_size) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        let (steps, compute_units) = (reader.u64()?, reader.u64()?);
+        let (budget, input_size) = (reader.u64()?, reader.u64()?);
         let info = RunInfo {
             program_id,
             dialect,
@@ -193,15 +210,16 @@ impl ExecutionProof {
             srs,
             outcome,
             steps,
+            compute_units,
             budget,
             input_size,
         };
         let key = KeyId(reader.array()?);
-        let (pages, input) = read_hints(&mut reader)?;
+        let hints = Hints::read(&mut reader)?;
         let count = reader.len("the number of chunks", MAX_CHUNKS, INSTANCE_BYTES)?;
         let mut chunks = Vec::with_capacity(count);
         for _ in 0..count {
-            chunks.push(read_chunk(&mut reader, key, &pages, &input)?);
+            chunks.push(read_chunk(&mut reader, key, &hints)?);
         }
         reader.finish()?;
         Self::new(info, chunks)
@@ -216,21 +234,66 @@ pub(crate) fn kind_code(kind: TrapKind) -> u8 {
         .unwrap_or_default()
 }
 
-fn write_hints(writer: &mut Writer, pages: &[u64], input: &[u8]) {
-    writer.sized(input).len(pages.len());
-    for page in pages {
-        writer.u64(*page);
+/// What all chunks of a run say about it, and no verifier believes.
+#[derive(PartialEq, Eq)]
+struct Hints {
+    pages: Arc<[u64]>,
+    input: Arc<[u8]>,
+    selection: Arc<Selection>,
+}
+
+impl Hints {
+    fn write(&self, writer: &mut Writer) {
+        writer.sized(&self.input);
+        write_words(writer, &self.pages);
+        match &*self.selection {
+            Selection::Whole => {
+                writer.u8(0);
+            }
+            Selection::Blocks(blocks) => {
+                writer.u8(1);
+                write_words(writer, blocks);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let input = reader.sized("the input", MAX_REGION)?.into();
+        let pages = read_words(reader, "the list of pages", MAX_PAGES)?.into();
+        let selection = match reader.u8()? {
+            0 => Selection::Whole,
+            1 => {
+                let blocks = read_words(reader, "the list of blocks", MAX_BLOCKS)?;
+                Selection::Blocks(blocks)
+            }
+            _ => {
+                return Err(DecodeError::Value {
+                    what: "the part of the program",
+                });
+            }
+        };
+        Ok(Self {
+            pages,
+            input,
+            selection: Arc::new(selection),
+        })
     }
 }
 
-/// Pages and input.
-type Hints = (Arc<[u64]>, Arc<[u8]>);
+fn write_words(writer: &mut Writer, words: &[u64]) {
+    writer.len(words.len());
+    for word in words {
+        writer.u64(*word);
+    }
+}
 
-fn read_hints(reader: &mut Reader<'_>) -> Result<Hints, DecodeError> {
-    let input = reader.sized("the input", MAX_REGION)?.into();
-    let count = reader.len("the list of pages", MAX_PAGES, 8)?;
-    let pages = (0..count).map(|_| reader.u64()).collect::<Result<_, _>>()?;
-    Ok((pages, input))
+fn read_words(
+    reader: &mut Reader<'_>,
+    what: &'static str,
+    limit: u64,
+) -> Result<Vec<u64>, DecodeError> {
+    let count = reader.len(what, limit, 8)?;
+    (0..count).map(|_| reader.u64()).collect()
 }
 
 fn write_chunk(writer: &mut Writer, chunk: &ChunkProof) {
@@ -243,8 +306,7 @@ fn write_chunk(writer: &mut Writer, chunk: &ChunkProof) {
 fn read_chunk(
     reader: &mut Reader<'_>,
     key: KeyId,
-    pages: &Arc<[u64]>,
-    input: &Arc<[u8]>,
+    hints: &Hints,
 ) -> Result<ChunkProof, DecodeError> {
     let mut words = [0; ChunkInstance::LEN];
     for word in &mut words {
@@ -257,8 +319,9 @@ fn read_chunk(
     Ok(ChunkProof {
         key,
         instance,
-        pages: Arc::clone(pages),
-        input: Arc::clone(input),
+        pages: Arc::clone(&hints.pages),
+        input: Arc::clone(&hints.input),
+        selection: Arc::clone(&hints.selection),
         proof,
     })
 }
@@ -272,7 +335,7 @@ mod tests {
 
     fn chunk(index: u64, pages: &Arc<[u64]>) -> ChunkProof {
         let words = std::array::from_fn(|i| {
-            if i == 1 || i == 2 {
+            if i < 2 {
                 1
             } else {
                 i as u64 * 0x101
@@ -286,6 +349,7 @@ mod tests {
             instance,
             pages: Arc::clone(pages),
             input: [1, 2, 3, 4, 5].as_slice().into(),
+            selection: Arc::new(Selection::Blocks(vec![0, 7, 1 << 40])),
             proof,
         }
     }
@@ -303,6 +367,7 @@ mod tests {
             },
             outcome,
             steps: 20,
+            compute_units: 21,
             budget: 1000,
             input_size: 8,
         };
@@ -358,12 +423,12 @@ mod tests {
                 what: "chunk proof"
             })
         );
-        bytes[8] = 2;
+        bytes[8] = 1;
         assert_eq!(
             ExecutionProof::from_bytes(&bytes),
             Err(DecodeError::Format {
-                found: 2,
-                supported: 1
+                found: 1,
+                supported: 2
             })
         );
     }

@@ -1,9 +1,9 @@
 //! What a verifier expects, and what an accepted proof means.
 
-use bpf_tracer::{Input, Outcome, Program};
+use bpf_tracer::{DEFAULT_STEP_LIMIT, Environment, Input, Outcome, Program};
 use halo2curves::bn256::G1Affine;
 use std::sync::Arc;
-use zk_circuits::ChunkInstance;
+use zk_circuits::{ChunkInstance, Selection};
 
 use crate::key::{KeyId, SrsIdentity};
 
@@ -35,6 +35,8 @@ impl ExpectedOutcome {
 pub struct Claim {
     /// The program, with its dialect, entry and stack size.
     pub program: Program,
+    /// What the program could ask of its surroundings: sysvars, its own address.
+    pub environment: Environment,
     /// The input; `None` accepts any. A run that is accepted so started on the input that its proofs
     /// bring along ([`ChunkProof::input`](crate::ChunkProof::input)), in a region of
     /// [`ExecutionStatement::input_size`] bytes.
@@ -43,8 +45,31 @@ pub struct Claim {
     pub outcome: ExpectedOutcome,
     /// The whole input region afterwards; `None` accepts any.
     pub output: Option<Vec<u8>>,
-    /// Most steps that the run could take: part of what ran, since reaching it is an outcome.
+    /// The return data that the run leaves; looked at only if an output is expected.
+    pub return_data: Vec<u8>,
+    /// Compute units that the run uses; `None` accepts any number up to the budget.
+    pub compute_units: Option<u64>,
+    /// Most compute units that the run could use (one for each step, and what system calls cost): part of
+    /// what ran, since reaching it is an outcome.
     pub budget: u64,
+}
+
+impl Claim {
+    /// A program and its input, and nothing else: any outcome, any output, the default environment, and
+    /// the [default limit](bpf_tracer::DEFAULT_STEP_LIMIT). Set what else you expect.
+    #[must_use]
+    pub fn new(program: Program, input: Input) -> Self {
+        Self {
+            program,
+            environment: Environment::default(),
+            input: Some(input),
+            outcome: ExpectedOutcome::Any,
+            output: None,
+            return_data: Vec::new(),
+            compute_units: None,
+            budget: DEFAULT_STEP_LIMIT,
+        }
+    }
 }
 
 /// What one valid chunk proof says: *some* program, in *some* memory, went from the state at its
@@ -57,6 +82,7 @@ pub struct ChunkStatement {
     pub(crate) instance: ChunkInstance,
     pub(crate) pages: Arc<[u64]>,
     pub(crate) input: Arc<[u8]>,
+    pub(crate) selection: Arc<Selection>,
     pub(crate) commitments: Commitments,
 }
 
@@ -103,6 +129,8 @@ pub struct ExecutionStatement {
     pub outcome: Outcome,
     /// Number of steps, a trapping one included.
     pub steps: u64,
+    /// Compute units used: one for each step, and what system calls cost.
+    pub compute_units: u64,
     /// Number of chunks.
     pub chunks: usize,
     /// Bytes of the input region.
@@ -111,7 +139,7 @@ pub struct ExecutionStatement {
     pub input_checked: bool,
     /// Whether the outcome was compared.
     pub outcome_checked: bool,
-    /// Whether the output was compared.
+    /// Whether the output and the return data were compared.
     pub output_checked: bool,
     /// The verifying key.
     pub key: KeyId,

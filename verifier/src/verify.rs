@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bpf_tracer::canonical::layout::{INPUT_BASE, MAX_REGION};
+use bpf_tracer::canonical::layout::{INPUT_BASE, MAX_REGION, MAX_RETURN_DATA, RETURN_DATA_BASE};
 use bpf_tracer::{Input, Outcome, TrapKind};
 use ff::PrimeField;
 use group::GroupEncoding;
@@ -16,8 +16,8 @@ use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rayon::prelude::*;
 use zk_circuits::shape::{MAX_CALL_DEPTH, PAGE_BYTES};
 use zk_circuits::{
-    ChunkInstance, Committed, Microcode, PageList, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP,
-    first_boundary, page_column, program_columns, public_words,
+    ChunkInstance, Committed, Microcode, PageList, ProgramTable, STATUS_HALT, STATUS_RUNNING,
+    STATUS_TRAP, first_boundary, page_column, program_columns, public_words,
 };
 
 use crate::error::{ChunkError, ClaimError, LinkError, VerifyError};
@@ -96,6 +96,12 @@ pub fn verify_chain(
     let at_last = |reason| VerifyError::Claim { chunk: end, reason };
     check_scalars(&first.instance, claim).map_err(at_first)?;
     check_limit(outcome, claim).map_err(at_last)?;
+    if let Some(expected) = claim.compute_units
+        && last.instance.units_out != expected
+    {
+        let found = last.instance.units_out;
+        return Err(at_last(ClaimError::ComputeUnits { found, expected }));
+    }
     if !claim.outcome.admits(outcome) {
         let reason = ClaimError::Outcome {
             found: format!("{outcome:?}"),
@@ -118,6 +124,7 @@ pub fn verify_chain(
         program_id: claim.program.id(),
         outcome,
         steps: last.instance.steps_out,
+        compute_units: last.instance.units_out,
         chunks: chunks.len(),
         input_size: first.instance.input_size,
         input_checked: claim.input.is_some(),
@@ -154,6 +161,7 @@ fn check_chunk(proof: &ChunkProof, key: &VerifyingKey) -> Result<ChunkStatement,
         instance: proof.instance,
         pages: std::sync::Arc::clone(&proof.pages),
         input: std::sync::Arc::clone(&proof.input),
+        selection: std::sync::Arc::clone(&proof.selection),
         commitments,
     })
 }
@@ -179,6 +187,8 @@ fn check_instance(instance: &ChunkInstance) -> Result<(), ChunkError> {
             "pc_out",
             is_slot(instance.pc_out) && (!ended || instance.pc_out == 0),
         ),
+        ("slot_in", is_slot(instance.slot_in)),
+        ("slot_out", is_slot(instance.slot_out)),
         ("depth_in", is_depth(instance.depth_in)),
         (
             "depth_out",
@@ -288,10 +298,10 @@ fn check_links(chunks: &[ChunkStatement]) -> Result<(), VerifyError> {
         if !instance.running_in {
             return link(LinkError::NotRunning);
         }
-        if instance.steps_out <= instance.steps_in {
-            return link(LinkError::NoStep);
+        if instance.steps_out < instance.steps_in || instance.units_out < instance.units_in {
+            return link(LinkError::Decreases);
         }
-        if instance.steps_out > instance.budget {
+        if instance.units_out > instance.budget {
             return link(LinkError::OverBudget);
         }
         if chunk != end && !instance.running_out {
@@ -309,8 +319,10 @@ fn check_pair(before: &ChunkStatement, after: &ChunkStatement) -> Result<(), Lin
     let (a, b) = (&before.instance, &after.instance);
     for (name, out, into) in [
         ("pc", a.pc_out, b.pc_in),
+        ("slot", a.slot_out, b.slot_in),
         ("depth", a.depth_out, b.depth_in),
         ("steps", a.steps_out, b.steps_in),
+        ("units", a.units_out, b.units_in),
     ] {
         if out != into {
             return Err(LinkError::Value { name });
@@ -321,6 +333,7 @@ fn check_pair(before: &ChunkStatement, after: &ChunkStatement) -> Result<(), Lin
         ("input_size", a.input_size == b.input_size),
         ("pages", before.pages == after.pages),
         ("input", before.input == after.input),
+        ("selection", before.selection == after.selection),
     ] {
         if !same {
             return Err(LinkError::Differs { name });
@@ -338,13 +351,13 @@ fn check_pair(before: &ChunkStatement, after: &ChunkStatement) -> Result<(), Lin
     Ok(())
 }
 
-/// How the run ended, if the last chunk's end is one: a halt, a trap, or the step budget.
+/// How the run ended, if the last chunk's end is one: a halt, a trap, or the end of the budget.
 fn outcome_of(last: &ChunkInstance) -> Option<Outcome> {
     if last.running_out {
         // Checked to be at most the budget before.
         let pc = u32::try_from(last.pc_out).ok()?;
         let kind = TrapKind::ExceededMaxInstructions;
-        return (last.steps_out == last.budget).then_some(Outcome::Trap { kind, pc });
+        return (last.units_out == last.budget).then_some(Outcome::Trap { kind, pc });
     }
     if last.status == STATUS_HALT {
         return Some(Outcome::Halt { r0: last.r0 });
@@ -359,7 +372,7 @@ fn outcome_of(last: &ChunkInstance) -> Option<Outcome> {
 }
 
 /// A run that reaches its budget stops between two instructions: at a slot of the program, or right
-/// behind the last one. All other rows of the program table lie in the middle of an instruction.
+/// behind the last one. All other micro-operations lie in the middle of an instruction.
 fn check_limit(outcome: Outcome, claim: &Claim) -> Result<(), ClaimError> {
     let Outcome::Trap {
         kind: TrapKind::ExceededMaxInstructions,
@@ -378,7 +391,8 @@ fn check_limit(outcome: Outcome, claim: &Claim) -> Result<(), ClaimError> {
 
 fn check_scalars(first: &ChunkInstance, claim: &Claim) -> Result<(), ClaimError> {
     let entry = u64::from(claim.program.entry());
-    if (first.pc_in, first.depth_in, first.steps_in) != (entry, 1, 0) {
+    let counts = [first.slot_in, first.steps_in, first.units_in];
+    if (first.pc_in, first.depth_in) != (entry, 1) || counts != [0; 3] {
         return Err(ClaimError::Entry);
     }
     if first.budget != claim.budget {
@@ -406,18 +420,23 @@ fn check_program(
     claim: &Claim,
     key: &VerifyingKey,
 ) -> Result<(), VerifyError> {
-    let unfit = |reason| VerifyError::Claim {
-        chunk: 0,
-        reason: ClaimError::Program { reason },
+    let Some(first) = chunks.first() else {
+        return Err(VerifyError::Empty);
     };
-    let microcode = Microcode::assemble(&claim.program, key.shape())
-        .map_err(|error| unfit(error.to_string()))?;
+    let microcode = Microcode::assemble(&claim.program, &claim.environment);
+    let table = ProgramTable::new(&microcode, &first.selection, key.shape()).map_err(|error| {
+        let reason = error.to_string();
+        VerifyError::Claim {
+            chunk: 0,
+            reason: ClaimError::Selection { reason },
+        }
+    })?;
     let columns = [
         PublicColumn::Code,
         PublicColumn::Immediate,
         PublicColumn::Target,
     ];
-    let values = program_columns(&microcode);
+    let values = program_columns(&table);
     let expected: Vec<_> = columns
         .into_par_iter()
         .zip(values.par_iter())
@@ -472,7 +491,7 @@ fn check_entry(
     pages: &PageList,
     key: &VerifyingKey,
 ) -> Result<(), ClaimError> {
-    let [private, public] = first_boundary(&claim.program, input, pages);
+    let [private, public] = first_boundary(&claim.program, input, claim.budget, pages);
     let [found_private, found_public] = first.commitments.entry;
     if Some(found_private) != recompute(PublicColumn::FirstPrivate, &private, key) {
         return Err(ClaimError::Commitment {
@@ -503,12 +522,34 @@ fn check_output(
         return Err(ClaimError::OutputLength { found, expected });
     }
     check_untouched(output, input, pages)?;
-    let words = public_words(output, pages);
+    check_return_data(&claim.return_data, pages)?;
+    let words = public_words(output, &claim.return_data, pages);
     let [_, found] = last.commitments.exit;
     if Some(found) != recompute(PublicColumn::LastPublic, &words, key) {
         return Err(ClaimError::Commitment { column: "output" });
     }
     Ok(())
+}
+
+/// Return data lies on mapped pages: what is not mapped was never written, and is not in the commitment.
+fn check_return_data(return_data: &[u8], pages: &PageList) -> Result<(), ClaimError> {
+    let length = return_data.len();
+    let impossible = Err(ClaimError::ReturnData { length });
+    if length == 0 {
+        return Ok(());
+    }
+    let Some(bytes) = u64::try_from(length).ok().filter(|n| *n <= MAX_RETURN_DATA) else {
+        return impossible;
+    };
+    // Its length comes first.
+    let last = RETURN_DATA_BASE.saturating_add(bytes).saturating_add(7);
+    let page_of = |address: u64| address.checked_div(PAGE_BYTES).unwrap_or(0);
+    let mut needed = page_of(RETURN_DATA_BASE)..=page_of(last);
+    if needed.all(|page| pages.pages().binary_search(&page).is_ok()) {
+        Ok(())
+    } else {
+        impossible
+    }
 }
 
 /// A page that is not mapped holds at the end what it held at the beginning.
