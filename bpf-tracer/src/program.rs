@@ -12,6 +12,7 @@ use crate::input::Input;
 use crate::options::{
     Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES, SBPF_FRAME_BYTES,
 };
+use crate::syscall::name_hash;
 use crate::{disasm, elf, elf_sbpf, isa, lower};
 
 /// Most bytes of each of a program's code, read-only data and writable data.
@@ -149,7 +150,7 @@ impl Program {
     /// Loads raw instructions, little-endian; the entry is slot 0.
     ///
     /// In sBPF the text is at 2^32, and programs may read it: there, or at address 0 where read-only
-    /// data is low. No call by number has a function.
+    /// data is low. Calls by number know one function, `entrypoint`, which is slot 0.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -169,6 +170,7 @@ impl Program {
                 } else {
                     RODATA_BASE
                 },
+                functions: BTreeMap::from([(name_hash("entrypoint"), 0)]),
                 ..SbpfParts::default()
             };
             return Self::from_sbpf_parts(parts, options);
@@ -425,15 +427,20 @@ impl Program {
     /// Registers `r0` to `r10` at the entry.
     ///
     /// eBPF: `r1` = address of the input region (0 if it is empty), `r2` = number of input bytes
-    /// given, `r10` = end of the stack. sBPF: `r1` = address of the input region, `r10` = end of the
-    /// first frame, or of the stack where frames are dynamic. All others are 0.
+    /// given, `r10` = end of the stack. sBPF: `r1` = address of the input region, `r2` = address of the
+    /// [instruction data](Input::instruction_data) or 0, `r10` = end of the first frame, or of the stack
+    /// where frames are dynamic. All others are 0.
     #[must_use]
     pub fn initial_registers(&self, input: &Input) -> [u64; 11] {
+        let data = || {
+            let offset = input.instruction_data();
+            offset.map_or(0, |offset| INPUT_BASE.wrapping_add(offset))
+        };
         let (r1, r2, stack) = match self.dialect {
             Dialect::Ebpf if input.region_len() == 0 => (0, 0, self.stack_size),
             Dialect::Ebpf => (INPUT_BASE, input.bytes.len() as u64, self.stack_size),
-            Dialect::SbpfV1 | Dialect::SbpfV2 => (INPUT_BASE, 0, self.stack_size),
-            Dialect::SbpfV0 | Dialect::SbpfV3 => (INPUT_BASE, 0, SBPF_FRAME_BYTES),
+            Dialect::SbpfV1 | Dialect::SbpfV2 => (INPUT_BASE, data(), self.stack_size),
+            Dialect::SbpfV0 | Dialect::SbpfV3 => (INPUT_BASE, data(), SBPF_FRAME_BYTES),
         };
         let r10 = STACK_BASE.wrapping_add(stack);
         [0, r1, r2, 0, 0, 0, 0, 0, 0, 0, r10]

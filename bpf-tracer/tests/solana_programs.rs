@@ -4,7 +4,6 @@ mod corpora;
 
 use std::path::Path;
 
-use bpf_tracer::canonical::layout::INPUT_BASE;
 use bpf_tracer::solana::{Invocation, apply_post_state, apply_post_state_of_sdk};
 use bpf_tracer::{Environment, ExecutionTrace, Input, LoadOptions, Outcome, Program, Tracer};
 use serde_json::Value;
@@ -164,11 +163,7 @@ fn recorded_registers_are_met_at_every_step() {
         let (words, _) = recorded.as_chunks::<8>();
         let (recorded, _) = words.as_chunks::<12>();
         let trace = trace(&corpora, &case);
-        let mut start = trace.program().initial_registers(trace.input());
-        // The recorded runtime also gave the address of the instruction data (SIMD-0321). None of these
-        // programs looks at it.
-        let id_and_data = 32 + case.invocation.instruction_data.len();
-        start[2] = INPUT_BASE + (case.region.len() - id_and_data) as u64;
+        let start = trace.program().initial_registers(trace.input());
         for (n, (own, recorded)) in registers(&trace, start).iter().zip(recorded).enumerate() {
             let recorded = recorded.map(u64::from_le_bytes);
             assert_eq!(*own, recorded, "{}: step {n}", case.name);
