@@ -10,8 +10,8 @@ use std::io::{Write, stdout};
 use std::time::Instant;
 
 use zkbpf::{
-    Claim, DEFAULT_STEP_LIMIT, ExecutionProof, ExpectedOutcome, Input, KeygenConfig, LoadOptions,
-    Outcome, Program, Tracer, prove_execution_chunked_parallel, run_info, verify_execution,
+    Claim, ExecutionProof, ExpectedOutcome, Input, KeygenConfig, LoadOptions, Outcome, Program,
+    Tracer, prove_execution_chunked_parallel, run_info, verify_execution,
 };
 
 /// Written by `clang -O2 -target bpf -mcpu=v3 -c`.
@@ -65,11 +65,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let r0 = u64::from_be_bytes(output[..8].try_into()?);
     output.resize(input.region_len().try_into()?, 0);
     let claim = Claim {
-        program,
-        input: Some(input),
         outcome: ExpectedOutcome::Exactly(Outcome::Halt { r0 }),
         output: Some(output),
-        budget: DEFAULT_STEP_LIMIT,
+        ..Claim::new(program, input)
     };
     let proofs = ExecutionProof::from_bytes(&file)?.into_chunks();
     let key = config.verifying_key()?;

@@ -32,17 +32,15 @@
 //! A verifier that did not trace the program itself writes down what it expects:
 //!
 //! ```
-//! use zkbpf::{Claim, DEFAULT_STEP_LIMIT, ExpectedOutcome, Input, LoadOptions, Outcome, Program};
+//! use zkbpf::{Claim, ExpectedOutcome, Input, LoadOptions, Outcome, Program};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // r0 = 42; exit
 //! let bytecode = [0xb7, 0, 0, 0, 42, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+//! let program = Program::load(&bytecode, &LoadOptions::default())?;
 //! let claim = Claim {
-//!     program: Program::load(&bytecode, &LoadOptions::default())?,
-//!     input: Some(Input::default()),
 //!     outcome: ExpectedOutcome::Exactly(Outcome::Halt { r0: 42 }),
-//!     output: None,
-//!     budget: DEFAULT_STEP_LIMIT,
+//!     ..Claim::new(program, Input::default())
 //! };
 //! # let _ = claim;
 //! # Ok(())
@@ -55,8 +53,8 @@
 pub use {bpf_tracer, prover, verifier, zk_circuits};
 
 pub use bpf_tracer::{
-    DEFAULT_STEP_LIMIT, Dialect, ExecutionTrace, Input, LoadOptions, Outcome, Program, Step,
-    Tracer, TrapKind, execute_and_trace,
+    DEFAULT_STEP_LIMIT, Dialect, Environment, ExecutionTrace, Input, LoadOptions, Outcome, Program,
+    Step, Tracer, TrapKind, execute_and_trace, solana,
 };
 pub use prover::{
     Event, KeygenConfig, Keys, Schedule, claim_of, prove_execution_chunked,

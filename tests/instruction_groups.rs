@@ -9,8 +9,8 @@ use asm::{EXIT, Fields, bytecode};
 use rayon::prelude::*;
 use zkbpf::bpf_tracer::canonical::layout::TEXT_BASE;
 use zkbpf::{
-    Claim, DEFAULT_STEP_LIMIT, ExpectedOutcome, Input, LoadOptions, Outcome, Program, Tracer,
-    TrapKind, prove_execution_chunked, verify_execution,
+    Claim, ExpectedOutcome, Input, LoadOptions, Outcome, Program, Tracer, TrapKind,
+    prove_execution_chunked, verify_execution,
 };
 
 struct Case {
@@ -37,11 +37,9 @@ impl Case {
         let proofs =
             prove_execution_chunked(&trace, config).map_err(|error| format!("{name}: {error}"))?;
         let claim = Claim {
-            program: self.program.clone(),
-            input: Some(self.input.clone()),
             outcome: ExpectedOutcome::Exactly(self.outcome),
             output: Some(trace.output().to_vec()),
-            budget: DEFAULT_STEP_LIMIT,
+            ..Claim::new(self.program.clone(), self.input.clone())
         };
         let key = config
             .verifying_key()

@@ -8,7 +8,8 @@ use std::time::Instant;
 use serde::Serialize;
 use zkbpf::verifier::DecodeError;
 use zkbpf::{
-    Claim, ExecutionProof, ExecutionStatement, ExpectedOutcome, Outcome, Program, verify_execution,
+    Claim, Environment, ExecutionProof, ExecutionStatement, ExpectedOutcome, Outcome, Program,
+    verify_execution,
 };
 
 use super::args::{Common, Verify};
@@ -137,9 +138,12 @@ fn claim(args: &Verify, program: Program) -> Result<Claim, Failure> {
     };
     Ok(Claim {
         program,
+        environment: Environment::default(),
         input,
         outcome,
         output,
+        return_data: Vec::new(),
+        compute_units: None,
         budget: args.limits.max_steps,
     })
 }

@@ -121,9 +121,9 @@ impl ExecutionProof {
         let first = chunks.first().ok_or(DecodeError::Value {
             what: "the number of chunks",
         })?;
-        let mixed = chunks.iter().position(|chunk| {
-            (chunk.key, chunk.hints()) != (first.key, first.hints())
-        });
+        let mixed = chunks
+            .iter()
+            .position(|chunk| (chunk.key, chunk.hints()) != (first.key, first.hints()));
         match mixed {
             Some(chunk) => Err(DecodeError::Mixed { chunk }),
             None => Ok(Self { info, chunks }),
@@ -334,13 +334,7 @@ mod tests {
     use crate::key::SrsKind;
 
     fn chunk(index: u64, pages: &Arc<[u64]>) -> ChunkProof {
-        let words = std::array::from_fn(|i| {
-            if i < 2 {
-                1
-            } else {
-                i as u64 * 0x101
-            }
-        });
+        let words = std::array::from_fn(|i| if i < 2 { 1 } else { i as u64 * 0x101 });
         let mut instance = ChunkInstance::from_words(words).expect("flags are bits");
         instance.index = index;
         let proof = vec![index as u8; 70];
