@@ -393,7 +393,11 @@ fn every_public_value_counts() {
             1
         })
         .sum();
-    assert_eq!(tried, 3 * ((ChunkInstance::LEN - 2) * 2 + 2), "flags have one other value");
+    assert_eq!(
+        tried,
+        3 * ((ChunkInstance::LEN - 2) * 2 + 2),
+        "flags have one other value"
+    );
 }
 
 #[test]
@@ -429,7 +433,13 @@ fn hints_are_not_believed() {
     };
     let other_blocks = [
         Selection::Blocks(Vec::new()),
-        Selection::Blocks(blocks.iter().copied().chain(blocks.iter().copied()).collect()),
+        Selection::Blocks(
+            blocks
+                .iter()
+                .copied()
+                .chain(blocks.iter().copied())
+                .collect(),
+        ),
         Selection::Blocks(blocks.iter().copied().chain([1 << 39]).collect()),
         Selection::Blocks(blocks.iter().copied().chain([u64::MAX]).collect()),
     ];
@@ -440,7 +450,8 @@ fn hints_are_not_believed() {
                 error,
                 VerifyError::Claim {
                     chunk: 0,
-                    reason: ClaimError::Selection { .. } | ClaimError::Commitment { column: "program" },
+                    reason: ClaimError::Selection { .. }
+                        | ClaimError::Commitment { column: "program" },
                 }
             ),
             "{selection:?}: {error}"

@@ -211,7 +211,8 @@ fn microcode_runs_sbpf_as_the_interpreter_does() {
                 if trace.crosses_frames().is_some() || trace.steps().is_empty() {
                     return None;
                 }
-                let name = format!("{}, seed {seed}", dialect.name());
+                let aligned = case.aligned_mapping;
+                let name = format!("v{}, seed {seed}, aligned {aligned}", case.version());
                 // That outcome, steps and units agree is checked by the plan.
                 let plan = match Plan::new(&trace, shape, None) {
                     Err(WitnessError::Program(_)) => return None,
