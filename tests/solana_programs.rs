@@ -238,7 +238,7 @@ impl Proved {
             panic!("it halts");
         };
         let error = self.refused("another r0", |c| {
-            c.outcome = outcome(Outcome::Halt { r0: r0 + 1 })
+            c.outcome = outcome(Outcome::Halt { r0: r0 + 1 });
         });
         assert!(matches!(reason(error), ClaimError::Outcome { .. }));
         let error = self.refused("a trap", |c| {
@@ -247,7 +247,7 @@ impl Proved {
         });
         assert!(matches!(reason(error), ClaimError::Outcome { .. }));
         let error = self.refused("other units", |c| {
-            c.compute_units = c.compute_units.map(|u| u + 1)
+            c.compute_units = c.compute_units.map(|u| u + 1);
         });
         assert!(matches!(reason(error), ClaimError::ComputeUnits { .. }));
         let error = self.refused("another budget", |c| c.budget += 1);

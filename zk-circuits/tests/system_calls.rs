@@ -4,10 +4,11 @@ mod fixtures;
 
 use std::collections::BTreeSet;
 
+use bpf_tracer::canonical::layout::INPUT_BASE;
 use bpf_tracer::{Op, Outcome, Syscall, TrapKind};
 use fixtures::sbpf;
 use rayon::prelude::*;
-use zk_circuits::dev;
+use zk_circuits::{Shape, dev};
 
 /// The call that a fixture makes last, and how the run ends.
 fn kind(fixture: &fixtures::Fixture) -> Option<(Syscall, Option<TrapKind>)> {
@@ -86,4 +87,28 @@ fn a_long_call_goes_on_in_the_next_chunk() {
         "boundary",
         "a chunk that begins inside an instruction continues it"
     ));
+}
+
+/// Where both ends are aligned, a copy or a fill takes a row a word; a run has 128 words.
+#[test]
+fn aligned_words_take_a_row_each() {
+    for call in [Syscall::Memcpy, Syscall::Memset] {
+        let rows = |bytes: u64| {
+            let to = INPUT_BASE + 1600;
+            let second = if call == Syscall::Memcpy {
+                INPUT_BASE
+            } else {
+                7
+            };
+            let slots = sbpf::calling(call, &[to, second, bytes]);
+            let fixture = sbpf::on_zeros("aligned", &slots, 2800);
+            let shape = Shape::new(11, 8).expect("supported");
+            let witnesses = fixture.witnesses(shape, None);
+            assert_eq!(witnesses.len(), 1);
+            witnesses[0].used_rows()
+        };
+        let words = |from: u64, to: u64| rows(8 * to) - rows(8 * from);
+        assert_eq!(words(20, 120), 100, "{call:?}");
+        assert!(words(20, 147) < 127 + 30, "{call:?}: a second run");
+    }
 }
