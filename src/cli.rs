@@ -2,6 +2,7 @@
 
 mod args;
 mod cache;
+mod environment;
 mod inspect;
 mod keygen;
 mod output;

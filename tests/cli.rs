@@ -1,6 +1,7 @@
 //! Every verb of the command line, through the built binary.
 
 mod asm;
+mod corpora;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::sync::LazyLock;
 
 use asm::{EXIT, Fields, bytecode};
 use serde_json::{Value, json};
+use zkbpf::bpf_tracer::syscall::name_hash;
 
 /// What a command did.
 struct Done {
@@ -87,6 +89,36 @@ fn fault() -> String {
     hex_of(&[(0xb7, 0, 0, 0, 7), (0x71, 0, 1, 0, 0), EXIT])
 }
 
+/// `call name`, a system call of sBPF.
+fn call(name: &str) -> Fields {
+    (0x85, 0, 0, 0, name_hash(name) as i32)
+}
+
+/// Returns the slot number of the clock as return data, with 0.
+fn clock_slot() -> String {
+    let buffer = [(0xbf, 1, 10, 0, 0), (0x07, 1, 0, 0, -40)];
+    let get = [&buffer[..], &[call("sol_get_clock_sysvar")]].concat();
+    let set = [(0xb7, 2, 0, 0, 8), call("sol_set_return_data"), EXIT];
+    hex_of(&[&get[..], &buffer, &set].concat())
+}
+
+/// `r0 = *(u64 *)r1; exit`: the number of accounts, if the input is that of a Solana program.
+fn first_word() -> String {
+    hex_of(&[(0x79, 0, 1, 0, 0), EXIT])
+}
+
+/// An environment whose clock stands at this slot; its other fields are zero.
+fn environment(name: &str, slot: u8) -> PathBuf {
+    let clock = [&[slot][..], &[0; 39]].concat();
+    let json = json!({
+        "program_id": "11111111111111111111111111111111",
+        "sysvars": {"SysvarC1ock11111111111111111111111111111111": hex::encode(clock)},
+    });
+    let file = scratch(name);
+    fs::write(&file, json.to_string()).expect("writable");
+    file
+}
+
 const INPUT: &str = "2900000000000000";
 
 /// A proof of `increment`, in two chunks, and what `prove --json` said.
@@ -141,6 +173,7 @@ fn run_reports_halts() {
             "r0": "0x2a",
             "trap": null,
             "steps": 4,
+            "compute_units": 4,
             "opcodes": {"ldxdw": 1, "add64": 1, "stxdw": 1, "exit": 1},
             "program_id": null,
             "output": "2a00000000000000",
@@ -272,6 +305,34 @@ fn mistakes_have_exit_codes() {
         ),
         (vec!["prove", "--raw-hex", &program, "-o", "x"], 2, "--srs"),
         (vec!["inspect", text(&nowhere)], 3, "nowhere"),
+        (
+            vec![
+                "prove",
+                "--raw-hex",
+                &program,
+                "--insecure-test-srs",
+                "-o",
+                "x",
+                "--k",
+                "21",
+            ],
+            2,
+            "k = 21",
+        ),
+        (
+            vec![
+                "prove",
+                "--raw-hex",
+                &program,
+                "--insecure-test-srs",
+                "-o",
+                "x",
+                "--max-steps",
+                "0",
+            ],
+            2,
+            "step limit",
+        ),
         (vec!["cache", "burn"], 2, "burn"),
     ] {
         let done = zkbpf(&arguments);
@@ -293,6 +354,268 @@ fn mistakes_have_exit_codes() {
     );
     zkbpf(&["--help"]).expect(0);
     zkbpf(&["--version"]).expect(0);
+}
+
+#[test]
+fn sbpf_programs_run_in_their_dialect() {
+    let program = first_word();
+    for isa in ["sbpf-v0", "sbpf-v1", "sbpf-v3"] {
+        let arguments = ["run", "--raw-hex", &program, "--isa", isa, "--json"];
+        let json = zkbpf(&[&arguments[..], &["--input-hex", INPUT]].concat());
+        let json = json.expect(0).json();
+        assert_eq!(
+            (&json["r0"], &json["compute_units"]),
+            (&json!("0x29"), &json!(2))
+        );
+    }
+    // Loads have other opcodes in v2.
+    let done = zkbpf(&["run", "--raw-hex", &program, "--isa", "sbpf-v2"]).expect(3);
+    assert!(done.stderr.contains("sbpf-v2"), "{}", done.stderr);
+
+    let environment = environment("run.environment", 7);
+    let program = clock_slot();
+    let arguments = ["run", "--raw-hex", &program, "--isa", "sbpf-v0", "--json"];
+    let json = zkbpf(&arguments).expect(0).json();
+    assert_eq!(json["return_data"], "0000000000000000");
+    let given = ["--environment", text(&environment)];
+    let json = zkbpf(&[&arguments[..], &given].concat()).expect(0).json();
+    assert_eq!(
+        (&json["steps"], &json["compute_units"]),
+        (&json!(8), &json!(248))
+    );
+    assert_eq!(json["return_data"], "0700000000000000");
+    let text = zkbpf(&arguments[..5]).expect(0).stdout;
+    assert!(text.contains("returned    00"), "{text}");
+
+    // What a trap is called.
+    let panic = hex_of(&[(0xb7, 1, 0, 0, 0), (0xb7, 2, 0, 0, 0), call("sol_panic_")]);
+    let json = zkbpf(&["run", "--raw-hex", &panic, "--isa", "sbpf-v3", "--json"]);
+    let json = json.expect(0).json();
+    assert_eq!(json["trap"], json!({"kind": "Panic", "pc": 2}));
+}
+
+#[test]
+fn limits_are_those_of_the_dialect() {
+    let forever = hex_of(&[(0x05, 0, 0, -1, 0), EXIT]);
+    let used = |more: &[&str]| {
+        let arguments = ["run", "--raw-hex", &forever, "--json"];
+        let json = zkbpf(&[&arguments[..], more].concat()).expect(0).json();
+        assert_eq!(json["trap"]["kind"], "ExceededMaxInstructions");
+        json["compute_units"].as_u64().expect("a number")
+    };
+    assert_eq!(used(&["--isa", "sbpf-v0"]), 1_400_000);
+    assert_eq!(used(&["--isa", "sbpf-v3", "--max-steps", "9"]), 9);
+    assert_eq!(used(&["--isa", "ebpf"]), 10_000_000);
+}
+
+#[test]
+fn mistakes_about_sbpf_have_exit_codes() {
+    let object = format!("{}/examples/programs/fib.o", env!("CARGO_MANIFEST_DIR"));
+    let program = first_word();
+    let hash = hex_of(&[call("sol_sha256"), EXIT]);
+    let ebpf = ["run", "--raw-hex", &program];
+    let sbpf = ["run", "--raw-hex", &program, "--isa", "sbpf-v0"];
+    let with = |given: &[&'static str]| [&sbpf, given].concat();
+    let bad = scratch("bad.environment");
+    fs::write(&bad, r#"{"clock": 1}"#).expect("writable");
+    for (arguments, code, words) in [
+        (
+            vec!["run", &object, "--isa", "sbpf-v0"],
+            2,
+            "ebpf, not sbpf-v0",
+        ),
+        (with(&["--entry", "f"]), 2, "entry"),
+        (with(&["--stack-size", "512"]), 2, "--stack-size"),
+        (with(&["--heap-size", "5"]), 2, "heap"),
+        (
+            [&ebpf[..], &["--heap-size", "8"]].concat(),
+            2,
+            "--heap-size",
+        ),
+        (
+            [&ebpf[..], &["--environment", text(&bad)]].concat(),
+            2,
+            "--environment",
+        ),
+        (
+            [&sbpf[..], &["--environment", text(&bad)]].concat(),
+            3,
+            "unknown field",
+        ),
+        (
+            vec!["run", "--raw-hex", &hash, "--isa", "sbpf-v0"],
+            3,
+            "not provable yet: sol_sha256",
+        ),
+        (
+            vec![
+                "prove",
+                "--raw-hex",
+                &hash,
+                "--isa",
+                "sbpf-v0",
+                "-o",
+                "x",
+                "--insecure-test-srs",
+            ],
+            3,
+            "not provable yet: sol_sha256",
+        ),
+    ] {
+        let done = zkbpf(&arguments);
+        assert_eq!(done.code, code, "{arguments:?}: {}", done.stderr);
+        assert!(
+            done.stderr.contains(words),
+            "{arguments:?}: {}",
+            done.stderr
+        );
+        assert!(done.stdout.is_empty(), "{arguments:?}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn accesses_over_two_frames_run_and_have_no_proof() {
+    // *(u64 *)(r10 - 4) is in two frames, with a gap of addresses between them.
+    let program = hex_of(&[(0x79, 0, 10, -4, 0), (0xb7, 0, 0, 0, 0), EXIT]);
+    let given = ["--raw-hex", &program, "--isa", "sbpf-v0"];
+    let done = zkbpf(&[&["run"], &given[..]].concat()).expect(0);
+    assert!(done.stdout.contains("halt, r0 = 0x0"), "{}", done.stdout);
+    assert!(done.stderr.contains("no proof"), "{}", done.stderr);
+    let done = with_keys(&[&["prove", "-o", "x"], &given[..]].concat()).expect(3);
+    assert!(done.stderr.contains("not provable yet"), "{}", done.stderr);
+}
+
+#[test]
+fn sbpf_programs_are_proved_in_their_environment() {
+    let file = scratch("clock.proof");
+    let environment_7 = environment("clock7.environment", 7);
+    let environment_8 = environment("clock8.environment", 8);
+    let program = clock_slot();
+    let given = ["--raw-hex", program.as_str(), "--isa", "sbpf-v0"];
+    let prove = ["prove", "-o", text(&file), "--json", "--environment"];
+    let input = ["--input-hex", INPUT];
+    let arguments = [&prove[..], &[text(&environment_7)], &given, &input].concat();
+    let json = with_keys(&arguments).expect(0).json();
+    assert_eq!(
+        (&json["chunks"], &json["k"], &json["compute_units"]),
+        (&json!(1), &json!(10), &json!(248))
+    );
+    let id = json["program_id"].as_str().expect("a string").to_owned();
+
+    let returned = scratch("clock.returned");
+    fs::write(&returned, 7_u64.to_le_bytes()).expect("writable");
+    let other = scratch("clock.other");
+    fs::write(&other, 8_u64.to_le_bytes()).expect("writable");
+    let output = scratch("clock.output");
+    fs::write(&output, hex::decode(INPUT).expect("hex")).expect("writable");
+    let here = ["--environment", text(&environment_7)];
+    let claim = [&given[..], &input, &here].concat();
+    let json = verify(&file, &claim).expect(0).json();
+    assert_eq!(
+        (&json["r0"], &json["compute_units"], &json["output_checked"]),
+        (&json!("0x0"), &json!(248), &json!(false))
+    );
+    let exact = [
+        "--expect-output",
+        text(&output),
+        "--expect-return-data",
+        text(&returned),
+        "--expect-compute-units",
+        "248",
+    ];
+    let json = verify(&file, &[&claim[..], &exact].concat());
+    assert_eq!(json.expect(0).json()["output_checked"], true);
+    // The dialect is part of what is kept for --program-id.
+    let kept = [&["--program-id", id.as_str()], &input[..], &here].concat();
+    verify(&file, &kept).expect(0);
+
+    let with = |more: &[&'static str]| [&claim[..], more].concat();
+    let there = ["--environment", text(&environment_8)];
+    for (arguments, reason) in [
+        ([&given[..], &input].concat(), "another program"),
+        ([&given[..], &input, &there].concat(), "another program"),
+        (
+            [
+                &["--raw-hex", &program, "--isa", "sbpf-v3"],
+                &input[..],
+                &here,
+            ]
+            .concat(),
+            "another",
+        ),
+        (with(&["--expect-r0", "7"]), "ends with"),
+        (with(&["--expect-compute-units", "247"]), "compute units"),
+        (with(&["--max-steps", "1000"]), "budget"),
+        (with(&["--heap-size", "65536"]), "another program"),
+        // Return data are none unless they are said.
+        (
+            [&claim[..], &["--expect-output", text(&output)]].concat(),
+            "another output",
+        ),
+        (
+            [
+                &claim[..],
+                &["--expect-output", text(&output)],
+                &["--expect-return-data", text(&other)],
+            ]
+            .concat(),
+            "another output",
+        ),
+    ] {
+        let json = verify(&file, &arguments).expect(1).json();
+        let found = json["reason"].as_str().expect("a string");
+        assert!(found.contains(reason), "{arguments:?}: {found}");
+    }
+    let alone = [&claim[..], &["--expect-return-data", text(&returned)]].concat();
+    let done = verify(&file, &alone).expect(2);
+    assert!(done.stderr.contains("--expect-output"), "{}", done.stderr);
+}
+
+#[test]
+fn errors_of_solana_programs_are_not_what_is_expected() {
+    let file = scratch("one.proof");
+    let program = first_word();
+    let given = [
+        "--raw-hex",
+        &program,
+        "--isa",
+        "sbpf-v3",
+        "--input-hex",
+        INPUT,
+    ];
+    let prove = ["prove", "-o", text(&file), "--k", "10", "--json"];
+    let json = with_keys(&[&prove[..], &given].concat()).expect(0).json();
+    assert_eq!(json["r0"], "0x29");
+    let json = verify(&file, &given).expect(1).json();
+    let reason = json["reason"].as_str().expect("a string");
+    assert!(reason.contains("ends with"), "{reason}");
+    verify(&file, &[&given[..], &["--expect-r0", "0x29"]].concat()).expect(0);
+    verify(&file, &[&given[..], &["--any-outcome"]].concat()).expect(0);
+}
+
+/// A program of Solana's mainnet, from its file and a recorded input.
+#[test]
+fn deployed_programs_are_proved() {
+    let Some(corpora) = corpora::folder() else {
+        return;
+    };
+    let recorded = fs::read(corpora.join("solana/ptoken_transfer.json")).expect("there");
+    let recorded: Value = serde_json::from_slice(&recorded).expect("JSON");
+    let hex_of = |field: &str| hex::decode(recorded[field].as_str().expect("a string"));
+    let input = scratch("transfer.input");
+    fs::write(&input, hex_of("input_region_hex").expect("hex")).expect("writable");
+    let executable = corpora.join(recorded["elf"].as_str().expect("a file"));
+    let file = scratch("transfer.proof");
+    let prove = ["prove", text(&executable), "--input", text(&input)];
+    let done = with_keys(&[&prove[..], &["-o", text(&file), "--json"]].concat());
+    let json = done.expect(0).json();
+    assert_eq!(json["compute_units"], recorded["compute_units"]);
+    let claim = ["--program", text(&executable), "--input", text(&input)];
+    let claim = [&claim[..], &["--isa", "sbpf-v0", "--expect-compute-units"]].concat();
+    verify(&file, &[&claim[..], &["76"]].concat()).expect(0);
+    verify(&file, &[&claim[..], &["77"]].concat()).expect(1);
+    let done = zkbpf(&["run", text(&executable), "--entry", "entrypoint"]).expect(2);
+    assert!(done.stderr.contains("entry"), "{}", done.stderr);
 }
 
 #[test]
@@ -400,7 +723,7 @@ fn verify_refuses_other_claims() {
             "AccessViolation",
         ),
         (with(&["--expect-trap", "AccessViolation@1"]), "ends with"),
-        (with(&["--max-steps", "100"]), "step budget"),
+        (with(&["--max-steps", "100"]), "budget"),
         (with(&["--stack-size", "1024"]), "another"),
         (with(&["--input-size", "16"]), "input region"),
         (
@@ -516,12 +839,14 @@ fn traps_are_proved_and_expected() {
         &program,
         "-o",
         text(&file),
-        "--k",
-        "10",
+        "--whole-program",
         "--json",
     ];
     let json = with_keys(&arguments).expect(0).json();
     assert_eq!(json["trap"], json!({"kind": "AccessViolation", "pc": 1}));
+    assert_eq!((&json["chunks"], &json["k"]), (&json!(1), &json!(10)));
+    let inspected = zkbpf(&["inspect", text(&file), "--json"]).expect(0).json();
+    assert_eq!(inspected["whole_program"], true);
 
     let claim = ["--raw-hex", &program, "--input-size", "0"];
     let with = |more: &[&'static str]| verify(&file, &[&claim, more].concat());
@@ -548,6 +873,9 @@ fn inspect_shows_and_does_not_verify() {
         ("outcome", json!("halt")),
         ("r0", json!("0x2a")),
         ("steps", json!(4)),
+        ("compute_units", json!(4)),
+        ("max_steps", json!(10_000_000)),
+        ("whole_program", json!(false)),
         ("k", json!(10)),
         ("srs", json!("insecure-test")),
         ("insecure", json!(true)),

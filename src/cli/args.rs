@@ -64,8 +64,9 @@ pub(crate) enum Verb {
     Prove(Prove),
     /// Check that a proof proves what you expect.
     ///
-    /// Nothing that you leave out is taken from the proof: dialect, entry, stack size and step limit have
-    /// the defaults of `prove`, the outcome is a halt with any r0, and an input must be given.
+    /// Nothing that you leave out is taken from the proof: dialect, entry, stack and heap size, limit and
+    /// environment have the defaults of `prove`, and an input must be given. The outcome is then a halt,
+    /// of sBPF programs with r0 = 0, which is Solana's success.
     Verify(Verify),
     /// Show what a proof file says about itself, without checking any of it.
     Inspect(Inspect),
@@ -77,7 +78,8 @@ pub(crate) enum Verb {
 /// A program and how to load it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProgramArgs {
-    /// ELF object, as `clang -target bpf -c` writes it; with --raw, plain instructions.
+    /// ELF object, as `clang -target bpf -c` writes it, or shared object of a Solana program, as it is
+    /// deployed; with --raw, plain instructions.
     #[arg(
         value_name = "PROGRAM",
         required_unless_present = "raw_hex",
@@ -97,26 +99,42 @@ pub(crate) struct LoadArgs {
     /// The program itself: plain instructions in hexadecimal.
     #[arg(long, value_name = "HEX")]
     pub(crate) raw_hex: Option<String>,
-    /// Instruction set and conventions. Default: what the ELF file says; eBPF for plain instructions.
+    /// Instruction set and conventions: ebpf, or sbpf-v0 to sbpf-v3. Default: what the ELF file says,
+    /// which any other choice contradicts; eBPF for plain instructions.
     #[arg(long, value_parser = parse_dialect)]
     pub(crate) isa: Option<Dialect>,
-    /// Function to start at. Default: the only global one, or `entry`, `prog` or `main`.
+    /// Function to start at, of an eBPF object. Default: the only global one, or `entry`, `prog` or `main`.
     #[arg(long, value_name = "SYMBOL")]
     pub(crate) entry: Option<String>,
-    /// Bytes of stack, a multiple of 512. Default: 4096.
+    /// Bytes of stack of an eBPF program, a multiple of 512. Default: 4096. sBPF has 64 frames of 4096.
     #[arg(long, value_name = "BYTES")]
     pub(crate) stack_size: Option<u64>,
+    /// Bytes of heap of an sBPF program, a multiple of 8. Default: 32768.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) heap_size: Option<u64>,
 }
 
 /// How long a run may take.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LimitArgs {
-    /// Most steps that the run may take. Reaching the limit is a trap.
-    #[arg(long, value_name = "N", default_value_t = zkbpf::DEFAULT_STEP_LIMIT)]
-    pub(crate) max_steps: u64,
+    /// Most steps that the run may take; of an sBPF program, most compute units: one for each step, and
+    /// what system calls cost. Reaching the limit is a trap. Default: 10000000 steps, 1400000 units.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_steps: Option<u64>,
 }
 
-/// The input of a run. r1 is its address (0 if the region is empty), r2 the number of bytes given.
+/// What a run can ask of its surroundings.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EnvironmentArgs {
+    /// Surroundings of an sBPF program, as JSON: {"program_id": ADDRESS, "sysvars": {ADDRESS: HEX, …}}.
+    /// Addresses are in base58, or 64 hexadecimal digits. Default, as a whole and for a key that is left
+    /// out: program 0, the clock at 0 and mainnet's rent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) environment: Option<PathBuf>,
+}
+
+/// The input of a run. Of eBPF: r1 is its address (0 if the region is empty), r2 the number of bytes
+/// given. Of sBPF: the serialized parameters, r1 is their address.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InputArgs {
     /// Bytes for the start of the input region.
@@ -137,14 +155,6 @@ impl InputArgs {
     }
 }
 
-/// The circuit.
-#[derive(Debug, clap::Args)]
-pub(crate) struct CircuitArgs {
-    /// Chunk circuits have 2^K rows.
-    #[arg(long, value_name = "K", default_value_t = 17)]
-    pub(crate) k: u32,
-}
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     #[command(flatten)]
@@ -153,6 +163,8 @@ pub(crate) struct Run {
     pub(crate) input: InputArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) environment: EnvironmentArgs,
     /// Show the input region afterwards, in hexadecimal.
     #[arg(long)]
     pub(crate) output: bool,
@@ -160,8 +172,9 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
-    #[command(flatten)]
-    pub(crate) circuit: CircuitArgs,
+    /// Chunk circuits have 2^K rows.
+    #[arg(long, value_name = "K", default_value_t = 17)]
+    pub(crate) k: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -173,13 +186,21 @@ pub(crate) struct Prove {
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
-    pub(crate) circuit: CircuitArgs,
+    pub(crate) environment: EnvironmentArgs,
+    /// Chunk circuits have 2^K rows. Default: the least K up to 17 at which one chunk holds the run, or
+    /// --chunk-size steps of it; 17 if none does.
+    #[arg(long, value_name = "K")]
+    pub(crate) k: Option<u32>,
     /// The proof file to write.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// Most steps in a chunk. Default: as many as fit.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     pub(crate) chunk_size: Option<u32>,
+    /// Put the whole program into the circuit's program table, not only the blocks that the run needs:
+    /// the proof then does not show which these are, and large programs need a larger K.
+    #[arg(long)]
+    pub(crate) whole_program: bool,
     /// Order in which chunks are proved.
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     pub(crate) mode: Mode,
@@ -225,7 +246,7 @@ pub(crate) struct Verify {
         long,
         value_name = "HEX",
         group = "expected_program",
-        conflicts_with_all = ["raw", "raw_hex", "isa", "entry", "stack_size"]
+        conflicts_with_all = ["raw", "raw_hex", "isa", "entry", "stack_size", "heap_size"]
     )]
     pub(crate) program_id: Option<String>,
     #[command(flatten)]
@@ -237,18 +258,26 @@ pub(crate) struct Verify {
     pub(crate) any_input: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) environment: EnvironmentArgs,
     /// The run must halt with this value of r0 (decimal, or hexadecimal after 0x).
     #[arg(long, value_name = "X", group = "expected_outcome", value_parser = parse_u64)]
     pub(crate) expect_r0: Option<u64>,
     /// The run must end with this trap, at this slot if one is given.
     #[arg(long, value_name = "KIND[@PC]", group = "expected_outcome", value_parser = parse_trap)]
     pub(crate) expect_trap: Option<ExpectedTrap>,
-    /// Accept any outcome. Without an expectation: a halt with any r0.
+    /// Accept any outcome. Without an expectation: a halt, of sBPF programs with r0 = 0.
     #[arg(long, group = "expected_outcome")]
     pub(crate) any_outcome: bool,
     /// The input region must hold these bytes afterwards; all of it.
     #[arg(long, value_name = "FILE")]
     pub(crate) expect_output: Option<PathBuf>,
+    /// The run must leave these return data. Without it, an expected output goes with none.
+    #[arg(long, value_name = "FILE", requires = "expect_output")]
+    pub(crate) expect_return_data: Option<PathBuf>,
+    /// The run must use this many compute units; of eBPF, take this many steps.
+    #[arg(long, value_name = "N")]
+    pub(crate) expect_compute_units: Option<u64>,
 }
 
 /// A trap, and where.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use zkbpf::ExecutionProof;
+use zkbpf::zk_circuits::Selection;
 
 use super::args::{Common, Inspect};
 use super::output::{self, OutcomeJson};
@@ -18,6 +19,8 @@ struct InspectJson {
     #[serde(flatten)]
     outcome: OutcomeJson,
     steps: u64,
+    compute_units: u64,
+    /// Most steps, of sBPF programs most compute units.
     max_steps: u64,
     input_size: u64,
     k: u32,
@@ -25,6 +28,8 @@ struct InspectJson {
     insecure: bool,
     key: String,
     pages: usize,
+    /// Whether the program table holds all of the program, not only what the run needed.
+    whole_program: bool,
     proof_bytes: usize,
     chunks: Vec<ChunkJson>,
 }
@@ -34,6 +39,8 @@ struct ChunkJson {
     index: u64,
     steps_in: u64,
     steps_out: u64,
+    units_in: u64,
+    units_out: u64,
     pc_in: u64,
     pc_out: u64,
     depth_in: u64,
@@ -54,6 +61,8 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
             index: instance.index,
             steps_in: instance.steps_in,
             steps_out: instance.steps_out,
+            units_in: instance.units_in,
+            units_out: instance.units_out,
             pc_in: instance.pc_in,
             pc_out: instance.pc_out,
             depth_in: instance.depth_in,
@@ -68,6 +77,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
         isa: info.dialect.clone(),
         outcome: info.outcome.into(),
         steps: info.steps,
+        compute_units: info.compute_units,
         max_steps: info.budget,
         input_size: info.input_size,
         k: info.k,
@@ -75,17 +85,19 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
         insecure: info.srs.is_insecure(),
         key: first.map(|chunk| chunk.key.to_string()).unwrap_or_default(),
         pages: first.map(|chunk| chunk.pages.len()).unwrap_or_default(),
+        whole_program: first.is_some_and(|chunk| *chunk.selection == Selection::Whole),
         proof_bytes: bytes.len(),
         chunks: chunks.collect(),
     };
 
     let mut text = format!(
         "NOT VERIFIED: this is what the file says; `zkbpf verify` checks it.\n\
-         outcome     {}\nsteps       {} of at most {}\ninput       {} bytes\nisa         {}\n\
+         outcome     {}\nsteps       {}\nunits       {} of at most {}\ninput       {} bytes\nisa         {}\n\
          circuit     k = {}, {}, {} bytes in all\nsrs         {}\nkey         {}\n\
          program id  {}",
         output::outcome(info.outcome),
         json.steps,
+        json.compute_units,
         json.max_steps,
         json.input_size,
         json.isa,
@@ -103,7 +115,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
         // Writing to a string does not fail.
         let _ = write!(
             text,
-            "\n  chunk {:>4}: steps {} to {}, slot {} to {}",
+            "\n  chunk {:>4}: steps {} to {}, place {} to {}",
             chunk.index, chunk.steps_in, chunk.steps_out, chunk.pc_in, chunk.pc_out
         );
     }

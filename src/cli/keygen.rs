@@ -17,7 +17,7 @@ struct KeygenJson {
 }
 
 pub(crate) fn execute(args: &Keygen, common: &Common) -> Result<Ending, Failure> {
-    let config = program::config(common, args.circuit.k)?;
+    let config = program::config(common, args.k)?;
     let start = Instant::now();
     let keys = config
         .keys()

@@ -4,22 +4,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use zkbpf::bpf_tracer::LoadError;
+use zkbpf::bpf_tracer::{LoadError, TraceError};
 use zkbpf::prover::Error;
-use zkbpf::{ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, Tracer};
+use zkbpf::zk_circuits::{Plan, WitnessError};
+use zkbpf::{
+    DEFAULT_STEP_LIMIT, Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions,
+    Program, Shape, Tracer,
+};
 
 use super::Failure;
 use super::args::{Common, InputArgs, LimitArgs, LoadArgs};
 
 /// Upper bound of the circuit's table operands; it takes what its size carries.
 pub(super) const LOOKUP_BITS: u32 = 8;
+/// What a Solana transaction may use at most, and what a run of an sBPF program may by default.
+const SBPF_COMPUTE_UNITS: u64 = 1_400_000;
+/// Largest circuit that is chosen for a run without being asked for.
+const GREATEST_CHOSEN_K: u32 = 17;
 
 /// A file's contents.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
 }
 
-fn parse_hex(option: &str, text: &str) -> Result<Vec<u8>, Failure> {
+pub(crate) fn parse_hex(option: &str, text: &str) -> Result<Vec<u8>, Failure> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode(digits).map_err(|error| Failure::usage(format!("{option}: {error}")))
 }
@@ -29,8 +37,10 @@ fn parse_hex(option: &str, text: &str) -> Result<Vec<u8>, Failure> {
 pub(crate) struct Source {
     bytes: String,
     raw: bool,
+    isa: Option<String>,
     entry: Option<String>,
     stack_size: Option<u64>,
+    heap_size: Option<u64>,
 }
 
 impl Source {
@@ -44,8 +54,10 @@ impl Source {
         let source = Self {
             bytes: hex::encode(bytes),
             raw: load.raw || load.raw_hex.is_some(),
+            isa: load.isa.map(|dialect| dialect.name().to_owned()),
             entry: load.entry.clone(),
             stack_size: load.stack_size,
+            heap_size: load.heap_size,
         };
         Ok((source, name))
     }
@@ -54,7 +66,9 @@ impl Source {
         let mut options = LoadOptions::default();
         options.entry.clone_from(&self.entry);
         options.stack_size = self.stack_size.unwrap_or(options.stack_size);
-        // Encoded by `new`; what was stored is compared with its identity by the caller.
+        options.heap_size = self.heap_size.unwrap_or(options.heap_size);
+        // Written by `new`; what was stored is compared with its identity by the caller.
+        options.dialect = self.isa.as_deref().and_then(Dialect::from_name);
         let bytes = hex::decode(&self.bytes).unwrap_or_default();
         if self.raw {
             Program::from_bytecode(&bytes, &options)
@@ -69,6 +83,9 @@ pub(crate) fn load(path: Option<&Path>, args: &LoadArgs) -> Result<(Program, Sou
     let (source, name) = Source::new(path, args)?;
     let program = source.load().map_err(|error| match error {
         LoadError::StackSize { .. }
+        | LoadError::HeapSize { .. }
+        | LoadError::DialectMismatch { .. }
+        | LoadError::EntryInSbpf { .. }
         | LoadError::EntryInRawBytecode { .. }
         | LoadError::AmbiguousEntry { .. }
         | LoadError::UnknownEntry { .. } => Failure::usage(format!("{name}: {error}")),
@@ -77,6 +94,18 @@ pub(crate) fn load(path: Option<&Path>, args: &LoadArgs) -> Result<(Program, Sou
         )),
         _ => Failure::input(format!("{name}: {error}")),
     })?;
+    let is_sbpf = program.dialect().is_sbpf();
+    for (given, option, applies) in [
+        (args.stack_size.is_some(), "--stack-size", !is_sbpf),
+        (args.heap_size.is_some(), "--heap-size", is_sbpf),
+    ] {
+        if given && !applies {
+            let dialect = program.dialect().name();
+            return Err(Failure::usage(format!(
+                "{name}: {option} has no meaning for {dialect} programs"
+            )));
+        }
+    }
     Ok((program, source))
 }
 
@@ -98,17 +127,73 @@ pub(crate) fn input(args: &InputArgs) -> Result<Input, Failure> {
     }
 }
 
+/// Most compute units (of eBPF: steps) that a run may use. Provers and verifiers must agree on it.
+pub(crate) fn budget(limits: &LimitArgs, dialect: Dialect) -> u64 {
+    let default = if dialect.is_sbpf() {
+        SBPF_COMPUTE_UNITS
+    } else {
+        DEFAULT_STEP_LIMIT
+    };
+    limits.max_steps.unwrap_or(default)
+}
+
 /// Executes a program.
 pub(crate) fn trace(
     program: &Program,
     input: Input,
+    environment: Environment,
     limits: &LimitArgs,
 ) -> Result<ExecutionTrace, Failure> {
-    let tracer = Tracer::new(program).input(input);
-    tracer
-        .step_limit(limits.max_steps)
+    Tracer::new(program)
+        .input(input)
+        .environment(environment)
+        .step_limit(budget(limits, program.dialect()))
         .trace()
-        .map_err(Failure::usage)
+        .map_err(|error| match error {
+            TraceError::Unprovable { .. } => Failure::input(format!(
+                "{error}: a system call of Solana that is not proved here, so its effect is unknown"
+            )),
+            _ => Failure::usage(error),
+        })
+}
+
+/// Why a run has no proof although it has a trace.
+pub(crate) fn unprovable(trace: &ExecutionTrace) -> Option<Error> {
+    let step = trace.crosses_frames()?;
+    Some(Error::CrossesFrames { step })
+}
+
+/// The least `k` at which chunks need not be shorter than asked for, or at which one chunk holds the run;
+/// [`GREATEST_CHOSEN_K`] if none up to it does.
+pub(crate) fn fitting_k(
+    trace: &ExecutionTrace,
+    chunk_size: Option<usize>,
+    whole_program: bool,
+) -> Result<u32, WitnessError> {
+    let steps = trace.steps().len().max(1);
+    let chunk_size = chunk_size.unwrap_or(steps).clamp(1, steps);
+    let chunks = steps.div_ceil(chunk_size);
+    // A step takes at least a row.
+    let enough_rows = |k: &u32| chunk_size >> k == 0;
+    for k in (Shape::MIN_K..GREATEST_CHOSEN_K).filter(enough_rows) {
+        let Ok(shape) = Shape::new(k, LOOKUP_BITS) else {
+            continue;
+        };
+        let plan = Plan::new(trace, shape, Some(chunk_size)).and_then(|plan| {
+            if whole_program {
+                plan.with_whole_program()
+            } else {
+                Ok(plan)
+            }
+        });
+        match plan {
+            Ok(plan) if plan.chunk_count() <= chunks => return Ok(k),
+            // Too small.
+            Ok(_) | Err(WitnessError::Program(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(GREATEST_CHOSEN_K)
 }
 
 /// Where keys are kept.
@@ -146,8 +231,13 @@ pub(crate) fn config(common: &Common, k: u32) -> Result<KeygenConfig, Failure> {
 /// The prover's errors as those of the command line.
 pub(crate) fn failure(common: &Common, error: &Error) -> Failure {
     match error {
-        Error::MissingSrs | Error::Shape(_) => Failure::usage(error),
+        Error::MissingSrs
+        | Error::Shape(_)
+        | Error::Witness(WitnessError::Budget { .. } | WitnessError::NoSteps) => {
+            Failure::usage(error)
+        }
         Error::Srs { .. } => Failure::input(error),
+        Error::CrossesFrames { .. } => Failure::input(format!("not provable yet: {error}")),
         Error::Io { path, .. } if Some(path) == common.srs.as_ref() => Failure::input(error),
         _ => Failure::other(error),
     }

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use zkbpf::{Event, ExecutionProof, prove_execution_observed, run_info};
+use zkbpf::{Event, ExecutionProof, Shape, prove_execution_observed, run_info};
 
 use super::args::{Common, Prove};
 use super::output::{self, OutcomeJson};
-use super::{Ending, Failure, program, usage};
+use super::{Ending, Failure, environment, program, usage};
 
 #[derive(Serialize)]
 struct ProveJson {
@@ -15,6 +15,8 @@ struct ProveJson {
     #[serde(flatten)]
     outcome: OutcomeJson,
     steps: u64,
+    /// One for each step, and what system calls cost.
+    compute_units: u64,
     chunks: usize,
     k: u32,
     /// Steps of the longest chunk.
@@ -32,16 +34,33 @@ struct ProveJson {
 }
 
 pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> {
-    let mut config = program::config(common, args.circuit.k)?;
-    if let Some(steps) = args.chunk_size {
-        config = config.with_chunk_size(steps as usize);
+    program::require_srs(common)?;
+    if let Some(k) = args.k {
+        Shape::new(k, program::LOOKUP_BITS).map_err(Failure::usage)?;
     }
     let (program, source) = program::load(args.program.program.as_deref(), &args.program.load)?;
     let input = program::input(&args.input)?;
+    let environment = environment::load(&args.environment, program.dialect())?;
     let failure = |error| program::failure(common, &error);
 
-    let trace = program::trace(&program, input, &args.limits)?;
+    let trace = program::trace(&program, input, environment, &args.limits)?;
     tracing::info!(steps = trace.instruction_count(), "executed");
+    if let Some(error) = program::unprovable(&trace) {
+        return Err(failure(error));
+    }
+    let chunk_size = args.chunk_size.map(|steps| steps as usize);
+    let k = match args.k {
+        Some(k) => k,
+        None => program::fitting_k(&trace, chunk_size, args.whole_program)
+            .map_err(|error| failure(error.into()))?,
+    };
+    let mut config = program::config(common, k)?;
+    if let Some(steps) = chunk_size {
+        config = config.with_chunk_size(steps);
+    }
+    if args.whole_program {
+        config = config.with_whole_program();
+    }
     let bar = output::progress(common);
     bar.set_message("keys");
     bar.tick();
@@ -79,6 +98,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         program_id: hex::encode(info.program_id),
         outcome: info.outcome.into(),
         steps: info.steps,
+        compute_units: info.compute_units,
         chunks: proof.chunks().len(),
         k: info.k,
         chunk_size: longest.max().unwrap_or_default(),
@@ -96,13 +116,14 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
             .unwrap_or_default(),
     };
     let text = format!(
-        "outcome     {}\nsteps       {} in {} (k = {})\nproof       {}, {} bytes\n\
+        "outcome     {}\nsteps       {} in {} (k = {})\nunits       {}\nproof       {}, {} bytes\n\
          took        {prove_seconds:.1} s, and {keygen_seconds:.1} s for keys\nsrs         {}\n\
          program id  {}",
         output::outcome(info.outcome),
         json.steps,
         output::chunks(json.chunks),
         json.k,
+        json.compute_units,
         args.output.display(),
         json.proof_bytes,
         json.srs,

@@ -7,35 +7,46 @@ use serde::Serialize;
 
 use super::args::{Common, Run};
 use super::output::{self, OutcomeJson};
-use super::{Ending, Failure, program};
+use super::{Ending, Failure, environment, program};
 
 #[derive(Serialize)]
 struct RunJson {
     #[serde(flatten)]
     outcome: OutcomeJson,
     steps: u64,
+    /// One for each step, and what system calls cost.
+    compute_units: u64,
     opcodes: BTreeMap<&'static str, u64>,
     program_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    return_data: String,
 }
 
 pub(crate) fn execute(args: &Run, common: &Common) -> Result<Ending, Failure> {
     let (program, _) = program::load(args.program.program.as_deref(), &args.program.load)?;
     let input = program::input(&args.input)?;
-    let trace = program::trace(&program, input, &args.limits)?;
+    let environment = environment::load(&args.environment, program.dialect())?;
+    let trace = program::trace(&program, input, environment, &args.limits)?;
+    if let Some(reason) = program::unprovable(&trace) {
+        tracing::warn!("this run has no proof: {reason}");
+    }
     let json = RunJson {
         outcome: trace.outcome().into(),
         steps: trace.instruction_count(),
+        compute_units: trace.compute_units(),
         opcodes: trace.opcode_histogram(),
         program_id: hex::encode(program.id()),
         output: args.output.then(|| hex::encode(trace.output())),
+        return_data: hex::encode(trace.return_data()),
     };
 
     let mut text = format!(
-        "outcome     {}\nsteps       {}\nprogram id  {}",
+        "outcome     {}\nsteps       {}\nunits       {}\nprogram id  {}",
         output::outcome(trace.outcome()),
         json.steps,
+        json.compute_units,
         json.program_id
     );
     let mut opcodes: Vec<_> = json.opcodes.iter().collect();
@@ -46,6 +57,9 @@ pub(crate) fn execute(args: &Run, common: &Common) -> Result<Ending, Failure> {
     }
     if let Some(bytes) = &json.output {
         let _ = write!(text, "\noutput      {bytes}");
+    }
+    if !json.return_data.is_empty() {
+        let _ = write!(text, "\nreturned    {}", json.return_data);
     }
     output::done(common, &json, &text)
 }

@@ -3,18 +3,18 @@
 //! The file says which `k` it was made for. That only selects one of our own keys: every supported
 //! size proves the same, and the proof is checked against the key that is made here.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
 use zkbpf::verifier::DecodeError;
 use zkbpf::{
-    Claim, Environment, ExecutionProof, ExecutionStatement, ExpectedOutcome, Outcome, Program,
-    verify_execution,
+    Claim, ExecutionProof, ExecutionStatement, ExpectedOutcome, Outcome, Program, verify_execution,
 };
 
 use super::args::{Common, Verify};
 use super::output::{self, OutcomeJson};
-use super::{Ending, Failure, program};
+use super::{Ending, Failure, environment, program};
 
 #[derive(Serialize)]
 struct VerifyJson {
@@ -23,6 +23,8 @@ struct VerifyJson {
     #[serde(flatten)]
     outcome: OutcomeJson,
     steps: u64,
+    /// One for each step, and what system calls cost.
+    compute_units: u64,
     chunks: usize,
     input_checked: bool,
     outcome_checked: bool,
@@ -118,11 +120,11 @@ fn claim(args: &Verify, program: Program) -> Result<Claim, Failure> {
     } else {
         Some(program::input(&args.input)?)
     };
-    let output = args
-        .expect_output
-        .as_deref()
-        .map(program::read)
-        .transpose()?;
+    let file = |path: &Option<PathBuf>| path.as_deref().map(program::read).transpose();
+    let output = file(&args.expect_output)?;
+    let return_data = file(&args.expect_return_data)?.unwrap_or_default();
+    let environment = environment::load(&args.environment, program.dialect())?;
+    let budget = program::budget(&args.limits, program.dialect());
     let outcome = match (args.expect_r0, args.expect_trap) {
         (Some(r0), _) => ExpectedOutcome::Exactly(Outcome::Halt { r0 }),
         (None, Some(trap)) => match trap.pc {
@@ -134,17 +136,21 @@ fn claim(args: &Verify, program: Program) -> Result<Claim, Failure> {
             None => ExpectedOutcome::Any,
         },
         (None, None) if args.any_outcome => ExpectedOutcome::Any,
+        // Other results of a Solana program are its errors.
+        (None, None) if program.dialect().is_sbpf() => {
+            ExpectedOutcome::Exactly(Outcome::Halt { r0: 0 })
+        }
         (None, None) => ExpectedOutcome::Halt,
     };
     Ok(Claim {
         program,
-        environment: Environment::default(),
+        environment,
         input,
         outcome,
         output,
-        return_data: Vec::new(),
-        compute_units: None,
-        budget: args.limits.max_steps,
+        return_data,
+        compute_units: args.expect_compute_units,
+        budget,
     })
 }
 
@@ -172,6 +178,7 @@ fn accept(
         program_id: hex::encode(statement.program_id),
         outcome: statement.outcome.into(),
         steps: statement.steps,
+        compute_units: statement.compute_units,
         chunks: statement.chunks,
         input_checked: statement.input_checked,
         outcome_checked: !args.any_outcome,
@@ -181,11 +188,12 @@ fn accept(
         verify_ms,
     };
     let mut text = format!(
-        "VALID\noutcome     {}\nsteps       {} in {}\nsrs         {}\n\
+        "VALID\noutcome     {}\nsteps       {} in {}\nunits       {}\nsrs         {}\n\
          program id  {}\ntook        {verify_ms:.0} ms",
         output::outcome(statement.outcome),
         statement.steps,
         output::chunks(statement.chunks),
+        json.compute_units,
         json.srs,
         json.program_id
     );
