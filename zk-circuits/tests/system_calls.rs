@@ -14,19 +14,17 @@ use zk_circuits::{Shape, dev};
 fn kind(fixture: &fixtures::Fixture) -> Option<(Syscall, Option<TrapKind>)> {
     let trace = &fixture.trace;
     let code = trace.program().instructions();
-    let calls =
-        trace
-            .steps()
-            .iter()
-            .filter_map(|step| match code.get(step.pc as usize).map(|at| at.op) {
-                Some(Op::Syscall(call)) => Some(call),
-                _ => None,
-            });
+    let mut calls = trace.steps().iter().rev().filter_map(|step| {
+        match code.get(step.pc as usize).map(|at| at.op) {
+            Some(Op::Syscall(call)) => Some(call),
+            _ => None,
+        }
+    });
     let trap = match trace.outcome() {
         Outcome::Halt { .. } => None,
         Outcome::Trap { kind, .. } => Some(kind),
     };
-    calls.last().map(|call| (call, trap))
+    calls.next().map(|call| (call, trap))
 }
 
 #[test]
