@@ -22,7 +22,7 @@ fn steps(count: usize) -> ExecutionTrace {
 }
 
 fn config(chunk_size: usize) -> KeygenConfig {
-    keys::config().clone().with_chunk_size(chunk_size)
+    keys::config(10).clone().with_chunk_size(chunk_size)
 }
 
 /// Verifies a run, and that its chunks follow one another.
@@ -133,7 +133,7 @@ fn a_packet_filter_decides() {
     for (source, verdict) in [([198, 51, 100, 7], 1), ([10, 0, 0, 7], 0)] {
         let trace = trace(&program, Input::from_bytes(frame(source)));
         assert_eq!(trace.outcome(), Outcome::Halt { r0: verdict });
-        let config = keys::config();
+        let config = keys::config(10);
         let proofs = prove_execution_chunked_auto(&trace, config).expect("proved");
         verify(&trace, &proofs, config);
     }
@@ -151,17 +151,16 @@ fn a_sorted_list_is_the_claimed_output() {
     };
     let input = Input::from_bytes(bytes(&numbers));
     let trace = trace(&program, input.clone());
-    let config = keys::config();
+    let config = keys::config(10);
     let proofs = prove_execution_chunked_parallel(&trace, config).expect("proved");
 
     let mut sorted = numbers;
     sorted.sort_unstable();
     let mut claim = Claim {
-        program,
-        input: Some(input),
         outcome: ExpectedOutcome::Exactly(Outcome::Halt { r0: 6 }),
         output: Some(bytes(&sorted)),
         budget: trace.step_limit(),
+        ..Claim::new(program, input)
     };
     let key = config.verifying_key().expect("keys");
     let statement = verify_execution(&proofs, &claim, &key).expect("valid");

@@ -33,7 +33,7 @@ impl Case {
                 self.outcome
             ));
         }
-        let config = keys::config();
+        let config = keys::config(10);
         let proofs =
             prove_execution_chunked(&trace, config).map_err(|error| format!("{name}: {error}"))?;
         let claim = Claim {
@@ -53,7 +53,7 @@ impl Case {
 /// Proves all of them side by side.
 fn check(cases: &[Case]) {
     // Made once, before the cases ask for them from several threads.
-    keys::config().keys().expect("keys");
+    keys::config(10).keys().expect("keys");
     let failed: Vec<String> = cases
         .par_iter()
         .filter_map(|case| case.check().err())

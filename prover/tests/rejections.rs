@@ -12,7 +12,7 @@ use verifier::{
     ChunkError, ChunkProof, Claim, ClaimError, ExpectedOutcome, KeyId, Lane, LinkError,
     VerifyError, VerifyingKey, verify_chunk, verify_execution,
 };
-use zk_circuits::ChunkInstance;
+use zk_circuits::{ChunkInstance, Selection};
 
 /// A run of 25 steps, proved in three chunks.
 struct Run {
@@ -393,7 +393,11 @@ fn every_public_value_counts() {
             1
         })
         .sum();
-    assert_eq!(tried, 3 * (14 * 2 + 2), "flags have one other value");
+    assert_eq!(
+        tried,
+        3 * ((ChunkInstance::LEN - 2) * 2 + 2),
+        "flags have one other value"
+    );
 }
 
 #[test]
@@ -422,6 +426,35 @@ fn hints_are_not_believed() {
         assert!(
             matches!(error, VerifyError::Claim { chunk: 0, .. }),
             "{error}"
+        );
+    }
+    let Selection::Blocks(blocks) = &*honest.proofs[0].selection else {
+        panic!("a part of the program");
+    };
+    let other_blocks = [
+        Selection::Blocks(Vec::new()),
+        Selection::Blocks(
+            blocks
+                .iter()
+                .copied()
+                .chain(blocks.iter().copied())
+                .collect(),
+        ),
+        Selection::Blocks(blocks.iter().copied().chain([1 << 39]).collect()),
+        Selection::Blocks(blocks.iter().copied().chain([u64::MAX]).collect()),
+    ];
+    for selection in other_blocks {
+        let error = with(&|proof| proof.selection = Arc::new(selection.clone()));
+        assert!(
+            matches!(
+                error,
+                VerifyError::Claim {
+                    chunk: 0,
+                    reason: ClaimError::Selection { .. }
+                        | ClaimError::Commitment { column: "program" },
+                }
+            ),
+            "{selection:?}: {error}"
         );
     }
     for page in [0, 1 << 32, u64::MAX] {

@@ -51,6 +51,8 @@ cells! {
     G5,
     /// Class group 6: calls and ends.
     G6,
+    /// Class group 7: copies of memory words.
+    G7,
     /// Class within the group: first.
     H0,
     /// Class within the group: second.
@@ -93,7 +95,7 @@ cells! {
     R,
     /// Second access: time of the previous access to the word.
     TimeY,
-    /// Second operand: `x + imm + alias·y`; in group 1: `2^(8·byte offset)`.
+    /// Second operand: `x + imm + alias·y`; in group 1: `2^(8·byte offset)`; in group 7 an address.
     B,
     /// A word that the class defines.
     W,
@@ -145,7 +147,7 @@ pub(crate) const LIMBS: [Cell; 9] = [
 ];
 
 /// The group flags in order.
-pub(crate) const GROUPS: [Cell; 7] = [
+pub(crate) const GROUPS: [Cell; 8] = [
     Cell::G0,
     Cell::G1,
     Cell::G2,
@@ -153,13 +155,14 @@ pub(crate) const GROUPS: [Cell; 7] = [
     Cell::G4,
     Cell::G5,
     Cell::G6,
+    Cell::G7,
 ];
 
 /// The flags of a class within its group; the sixth is implied.
 pub(crate) const MEMBERS: [Cell; 5] = [Cell::H0, Cell::H1, Cell::H2, Cell::H3, Cell::H4];
 
 /// Cells that hold a bit, in the order of their weight in the fetched code, then the free bits.
-pub(crate) const FETCHED_BITS: [Cell; 21] = [
+pub(crate) const FETCHED_BITS: [Cell; 22] = [
     Cell::G0,
     Cell::G1,
     Cell::G2,
@@ -167,6 +170,7 @@ pub(crate) const FETCHED_BITS: [Cell; 21] = [
     Cell::G4,
     Cell::G5,
     Cell::G6,
+    Cell::G7,
     Cell::H0,
     Cell::H1,
     Cell::H2,

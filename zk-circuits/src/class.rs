@@ -102,6 +102,10 @@ classes! {
     Fault = (6, 4),
     /// Range check of both words that a crossing store wrote.
     WordRange = (6, 5),
+    /// First of a run of copied words.
+    CopyFirst = (7, 0),
+    /// The word behind the one before.
+    CopyNext = (7, 1),
 }
 
 impl Class {
@@ -122,7 +126,7 @@ impl Class {
 
     /// Whether rows of this class decide if their target is taken.
     pub(crate) const fn branches(self) -> bool {
-        matches!(self.place().0, 0 | 5 | 6)
+        matches!(self.place().0, 0 | 5 | 6 | 7)
     }
 
     /// The class of these flags, if they name one.

@@ -177,6 +177,17 @@ impl<'a> Machine<'a> {
                 row[Cell::AddrY] = word.into();
             }
         }
+        if op.class.place().0 == 7 {
+            let [from, to, _] = ops::copy::place(op.class, &self.before);
+            for (cell, address) in [(Cell::AddrX, from), (Cell::AddrY, to)] {
+                let address = u64::try_from(address).map_err(|_| fail("copy of no address"))?;
+                let word = self
+                    .pages
+                    .word(address)
+                    .ok_or_else(|| fail("page is not mapped"))?;
+                row[cell] = word.into();
+            }
+        }
         let x = self
             .access(&row, Cell::AddrX)
             .ok_or_else(|| fail("first access"))?;

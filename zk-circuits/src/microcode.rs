@@ -229,10 +229,10 @@ impl MicroOp {
     pub(crate) fn code(&self) -> i128 {
         let mut row = Row::default();
         self.fetch_into(&mut row, 0);
-        let addresses = if self.class.place().0 == 1 {
-            row[Cell::AddrX]
-        } else {
-            row[Cell::AddrX] + (row[Cell::AddrY] << 24)
+        let addresses = match self.class.place().0 {
+            1 => row[Cell::AddrX],
+            7 => 0,
+            _ => row[Cell::AddrX] + (row[Cell::AddrY] << 24),
         };
         let flags: i128 = FETCHED_BITS
             .iter()

@@ -15,6 +15,7 @@ pub(crate) mod bitwise;
 pub(crate) mod branch;
 pub(crate) mod call;
 pub(crate) mod charge;
+pub(crate) mod copy;
 pub(crate) mod div;
 pub(crate) mod end;
 pub(crate) mod memory;
@@ -35,7 +36,7 @@ pub(crate) struct Family {
 }
 
 /// Every family.
-pub(crate) static FAMILIES: [Family; 12] = [
+pub(crate) static FAMILIES: [Family; 13] = [
     mov::FAMILY,
     add_sub::FAMILY,
     mul::FAMILY,
@@ -47,6 +48,7 @@ pub(crate) static FAMILIES: [Family; 12] = [
     atomic::FAMILY,
     call::FAMILY,
     charge::FAMILY,
+    copy::FAMILY,
     end::FAMILY,
 ];
 

@@ -17,7 +17,7 @@ use crate::witness::{ChunkWitness, RESERVED_ROWS, first_words};
 use crate::{Committed, Selection, WitnessError};
 
 /// Rows kept free at the end of a chunk: more than lie between two places where one may begin.
-const LONGEST_STRETCH: usize = 96;
+const LONGEST_STRETCH: usize = 192;
 /// Most compute units that a run may use.
 pub const MAX_BUDGET: u64 = 1 << 62;
 

@@ -44,10 +44,13 @@ fn flags(builder: &mut Builder) {
 fn fetch(builder: &mut Builder) {
     builder.global("fetch");
     let frame = builder.cell(Cell::Frame);
-    let x = builder.cell(Cell::AddrX) - builder.cell(Cell::FrameX) * frame.clone();
-    // The second address of a memory word comes from the page list, not from the table.
-    let y = builder.cell(Cell::AddrY) * (constant(1) - builder.cell(Cell::G1))
-        - builder.cell(Cell::FrameY) * frame;
+    // Addresses of memory words come from the page list, not from the table: the second one of an access,
+    // both of a copy.
+    let copies = builder.cell(Cell::G7);
+    let words = builder.cell(Cell::G1) + copies.clone();
+    let x = builder.cell(Cell::AddrX) * (constant(1) - copies)
+        - builder.cell(Cell::FrameX) * frame.clone();
+    let y = builder.cell(Cell::AddrY) * (constant(1) - words) - builder.cell(Cell::FrameY) * frame;
     let flags = FETCHED_BITS
         .iter()
         .enumerate()
@@ -113,7 +116,7 @@ fn operands(builder: &mut Builder) {
     builder.global("operands");
     let alias = builder.cell(Cell::Alias) * builder.cell(Cell::Y);
     let sum = builder.cell(Cell::X) + builder.cell(Cell::Imm) + alias;
-    let other = constant(1) - builder.cell(Cell::G1);
+    let other = constant(1) - builder.cell(Cell::G1) - builder.cell(Cell::G7);
     builder.require_zero(
         "b = x + imm + alias·y",
         other * (builder.cell(Cell::B) - sum),

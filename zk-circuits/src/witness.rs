@@ -306,6 +306,11 @@ impl ChunkWitness {
                     bump(table, place as i128);
                 }
             }
+            if row[Cell::G7] == 1 {
+                for address in [Cell::AddrX, Cell::AddrY] {
+                    bump_row(table, self.page_row_of(row[address]));
+                }
+            }
             if row[Cell::G0] == 1 && row[Cell::T] == 1 {
                 let interval = memory::permitted_row(row);
                 let size = self.instance.input_size;

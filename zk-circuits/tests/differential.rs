@@ -1,12 +1,20 @@
 //! Random programs: the microcode computes what the interpreter computes, in registers and memory,
 //! and its rows satisfy the circuit.
+//!
+//! `ZKBPF_DIFFERENTIAL_PROGRAMS` and `ZKBPF_DIFFERENTIAL_SEED` set how many and which.
+#![expect(clippy::print_stdout, reason = "seeds and figures")]
+
+#[path = "../../bpf-tracer/tests/generator/mod.rs"]
+mod generator;
 
 use bpf_tracer::isa::{self, Shape as Fields, Variant};
-use bpf_tracer::{Input, LoadOptions, Outcome, Program, Tracer};
+use bpf_tracer::{Dialect, Input, LoadOptions, Outcome, Program, Tracer};
+use std::collections::BTreeMap;
+
 use halo2curves::bn256::Fr;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use rayon::prelude::*;
-use zk_circuits::{Plan, Shape, dev, shape};
+use zk_circuits::{Plan, Shape, WitnessError, dev, shape};
 
 const EDGES: [u64; 16] = [
     0,
@@ -106,8 +114,8 @@ fn program(rng: &mut StdRng, length: usize) -> Vec<u8> {
 
 #[test]
 fn microcode_computes_what_the_interpreter_computes() {
-    let programs = 3000;
-    let seed = 0x5eed;
+    let programs = setting("ZKBPF_DIFFERENTIAL_PROGRAMS", 3000);
+    let seed = setting("ZKBPF_DIFFERENTIAL_SEED", 0x5eed);
     let small = Shape::new(11, 8).expect("supported");
     let checked: usize = (0..programs)
         .into_par_iter()
@@ -129,14 +137,8 @@ fn microcode_computes_what_the_interpreter_computes() {
             let plan = Plan::new(&trace, small, None)
                 .unwrap_or_else(|error| panic!("seed {seed} + {index}: {error}"));
             let words = dev::boundary_words(&plan, plan.chunk_count());
-            let registers = trace.final_registers();
-            let frame = (shape::FRAMES + shape::FRAME_WORDS) as usize;
-            let found = [
-                &words[shape::REGISTERS as usize..][..6],
-                &words[frame..][..5],
-            ]
-            .concat();
-            assert_eq!(found, registers, "registers, seed {seed} + {index}");
+            let expected = trace.final_registers();
+            assert_eq!(registers(words), expected, "seed {seed} + {index}");
             for (offset, expected) in (0..).step_by(8).zip(trace.output().chunks(8)) {
                 let address = bpf_tracer::canonical::layout::INPUT_BASE + offset;
                 if let Some(word) = plan.pages().word(address) {
@@ -163,5 +165,87 @@ fn microcode_computes_what_the_interpreter_computes() {
             1
         })
         .sum();
-    assert_eq!(checked, 60);
+    assert_eq!(checked as u64, programs.div_ceil(50));
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect(name))
+}
+
+/// Registers `r0` to `r10` of the microcode machine, where no frame has been entered and not left.
+fn registers(words: &[u64]) -> Vec<u64> {
+    let frame = (shape::FRAMES + shape::FRAME_WORDS) as usize;
+    [
+        &words[shape::REGISTERS as usize..][..6],
+        &words[frame..][..5],
+    ]
+    .concat()
+}
+
+/// Programs of every sBPF version, with traps, calls and accesses at the edges of regions.
+#[test]
+fn microcode_runs_sbpf_as_the_interpreter_does() {
+    let programs = setting("ZKBPF_DIFFERENTIAL_PROGRAMS", 1500);
+    let seed = setting("ZKBPF_DIFFERENTIAL_SEED", 0x5bbf);
+    let shape = Shape::new(13, 8).expect("supported");
+    for dialect in [
+        Dialect::SbpfV0,
+        Dialect::SbpfV1,
+        Dialect::SbpfV2,
+        Dialect::SbpfV3,
+    ] {
+        let generator = generator::Generator::new(dialect);
+        let ends: Vec<Option<&str>> = (seed..seed + programs)
+            .into_par_iter()
+            .map(|seed| {
+                let case = generator.case(seed);
+                let options = LoadOptions::default().with_heap_size(generator::HEAP_BYTES as u64);
+                let Ok(program) = Program::from_sbpf_parts(case.parts.clone(), &options) else {
+                    return None;
+                };
+                let trace = Tracer::new(&program)
+                    .input(case.input.clone())
+                    .step_limit(case.limit)
+                    .trace()
+                    .expect("a small input");
+                if trace.crosses_frames().is_some() || trace.steps().is_empty() {
+                    return None;
+                }
+                let aligned = case.aligned_mapping;
+                let name = format!("v{}, seed {seed}, aligned {aligned}", case.version());
+                // That outcome, steps and units agree is checked by the plan.
+                let plan = match Plan::new(&trace, shape, None) {
+                    Err(WitnessError::Program(_)) => return None,
+                    plan => plan.unwrap_or_else(|error| panic!("{name}: {error}")),
+                };
+                let words = dev::boundary_words(&plan, plan.chunk_count());
+                if matches!(trace.outcome(), Outcome::Halt { .. }) {
+                    assert_eq!(registers(words), trace.final_registers(), "{name}");
+                }
+                for (offset, expected) in (0..).step_by(8).zip(trace.output().chunks(8)) {
+                    let address = bpf_tracer::canonical::layout::INPUT_BASE + offset;
+                    if let Some(word) = plan.pages().word(address) {
+                        let found = words[word as usize].to_le_bytes();
+                        assert_eq!(found[..expected.len()], *expected, "{name}: {offset}");
+                    }
+                }
+                if seed % 64 == 0 {
+                    let witness = plan.witness(0, &[[Fr::zero(); 8]; 8]).expect("exists");
+                    let failures = dev::check(&witness);
+                    assert!(failures.is_empty(), "{name}: {}", failures[0]);
+                }
+                Some(match trace.outcome() {
+                    Outcome::Halt { .. } => "halts",
+                    Outcome::Trap { kind, .. } => kind.name(),
+                })
+            })
+            .collect();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for end in ends.into_iter().flatten() {
+            *counts.entry(end).or_default() += 1;
+        }
+        println!("{}: {counts:?}", dialect.name());
+        assert!(counts.len() >= 6, "{counts:?}");
+        assert!(counts.values().sum::<usize>() as u64 * 4 > programs * 3);
+    }
 }

@@ -173,7 +173,8 @@ pub fn groups(witness: &ChunkWitness, wide: &Checker) -> Vec<Group> {
     while let Some(first) = class(start) {
         let mut len = 1;
         // The second row of a signed division is a move that no instruction begins.
-        while let Some(next) = class(start + len) {
+        let copies = |class| matches!(class, Class::CopyFirst | Class::CopyNext);
+        while let Some(next) = class(start + len).filter(|_| !copies(first)) {
             // The row that ends a run holds limbs for the row before it.
             let before = class(start + len - 1);
             let has_limbs = matches!(before, Some(Class::Fault | Class::Div | Class::Charge));
@@ -254,6 +255,9 @@ impl Group {
                     Cell::AddrY
                 };
                 variables.push((searched, index));
+            }
+            if row[Cell::G7] == 1 {
+                variables.extend([Cell::B, Cell::AddrX, Cell::AddrY].map(|cell| (cell, index)));
             }
             if index > 0 {
                 variables.push((Cell::Upc, index));
@@ -382,8 +386,9 @@ impl Group {
             .filter(|v| {
                 let (cell, index) = variables[*v];
                 let row = &rows[index];
-                // Whether a range is permitted shows in the rows behind.
-                if class == Class::Span && matches!(cell, Cell::T | Cell::Upc) {
+                // Whether a range is permitted, or a copy goes on, shows in the rows behind.
+                let goes_on = matches!(class, Class::Span | Class::CopyFirst | Class::CopyNext);
+                if goes_on && matches!(cell, Cell::T | Cell::Upc) {
                     return false;
                 }
                 index == len
@@ -391,8 +396,9 @@ impl Group {
                         Cell::T => !idle(index),
                         // A read-only word is not written back.
                         Cell::R => row[Cell::G1] * row[Cell::Alias] == 0,
-                        Cell::W => class == Class::End,
-                        Cell::Upc | Cell::AddrY | Cell::Y => true,
+                        Cell::W => class == Class::End || row[Cell::G7] == 1,
+                        Cell::B => row[Cell::G7] == 1,
+                        Cell::Upc | Cell::AddrX | Cell::AddrY | Cell::Y => true,
                         _ => false,
                     }
             })

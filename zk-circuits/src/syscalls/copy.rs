@@ -1,13 +1,16 @@
 //! `sol_memcpy_`, `sol_memmove_`, `sol_memset_`, `sol_memcmp_`, and the loops that other calls share.
 //!
-//! Loops take eight bytes a turn, then single bytes. A turn begins with a comparison for equality, so a
-//! chunk may end between two turns.
+//! Aligned words within the program's memory are copied one a row (`ops/copy.rs`), in runs. Other loops take
+//! eight bytes a turn, then single bytes. A turn, or a run, begins with a comparison for equality, so a chunk
+//! may end before it.
 
+use bpf_tracer::canonical::layout::STACK_BASE;
 use bpf_tracer::canonical::{Size, TrapKind};
 use bpf_tracer::syscall::cost;
 
 use super::routine::{ARGS, Memory, Operand, Routine, TEMPS};
 use crate::microcode::Place;
+use crate::ops::copy::MOST_WORDS;
 
 const DST: Place = ARGS[0];
 const SRC: Place = ARGS[1];
@@ -44,16 +47,18 @@ pub(super) fn memcpy(routine: &mut Routine) {
     routine.trap(TrapKind::CopyOverlapping);
     routine.here(apart);
     ranges(routine);
-    forward(routine, Memory::Program, SRC, Memory::Program, DST, COUNT);
+    down(routine);
     routine.return_value(0);
 }
 
 pub(super) fn memmove(routine: &mut Routine) {
     charge(routine, COUNT);
     ranges(routine);
-    let backwards = routine.label();
+    let (backwards, done) = (routine.label(), routine.label());
+    routine.if_equal(DST, SRC, done);
     routine.if_greater(DST, SRC, backwards);
-    forward(routine, Memory::Program, SRC, Memory::Program, DST, COUNT);
+    down(routine);
+    routine.here(done);
     routine.return_value(0);
     routine.here(backwards);
     backward(routine);
@@ -63,6 +68,50 @@ pub(super) fn memmove(routine: &mut Routine) {
 fn ranges(routine: &mut Routine) {
     routine.range(DST, COUNT, true);
     routine.range(SRC, COUNT, false);
+}
+
+/// Copies from the first byte on within the program's memory, one row a word where both ends are aligned.
+fn down(routine: &mut Routine) {
+    let [.., both, _, _] = TEMPS;
+    let (single, done) = (routine.label(), routine.label());
+    // Read-only words, below the stack, are on no page.
+    routine.if_less(SRC, STACK_BASE, single);
+    routine.copy(both, SRC);
+    routine.and(both, 7);
+    routine.if_not_equal(both, 0, single);
+    routine.copy(both, DST);
+    routine.and(both, 7);
+    routine.if_not_equal(both, 0, single);
+    routine.copy(FROM, SRC);
+    routine.copy(TO, DST);
+    routine.copy(END, COUNT);
+    routine.div(END, 8);
+    words(routine);
+    single_bytes(routine, Memory::Program, Memory::Program, COUNT);
+    routine.go(done);
+    routine.here(single);
+    forward(routine, Memory::Program, SRC, Memory::Program, DST, COUNT);
+    routine.here(done);
+}
+
+/// Copies as many words as `END` holds from `FROM` to `TO`, which go on behind them.
+fn words(routine: &mut Routine) {
+    let [.., from, to, left] = TEMPS;
+    let (turn, done, few) = (routine.mark(), routine.label(), routine.label());
+    routine.if_equal(END, 0, done);
+    routine.copy(VALUE, END);
+    routine.if_less(VALUE, MOST_WORDS, few);
+    routine.copy(VALUE, MOST_WORDS);
+    routine.here(few);
+    routine.sub(END, VALUE);
+    routine.sub(VALUE, 1);
+    routine.copy_words([FROM, TO, VALUE], [from, to, left]);
+    routine.add(VALUE, 1);
+    routine.mul(VALUE, 8);
+    routine.add(FROM, VALUE);
+    routine.add(TO, VALUE);
+    routine.and_go(turn);
+    routine.here(done);
 }
 
 /// Copies from the first byte on. Where the ranges overlap, `to` is not above `from`: what a turn writes has
@@ -77,23 +126,30 @@ pub(super) fn forward(
 ) {
     routine.copy(FROM, from);
     routine.copy(TO, to);
-    for size in [Size::B8, Size::B1] {
-        routine.copy(END, count);
-        if size == Size::B8 {
-            routine.and(END, !7);
-        } else {
-            routine.and(END, 7);
-        }
-        routine.add(END, FROM);
-        let (turn, done) = (routine.mark(), routine.label());
-        routine.if_equal(FROM, END, done);
-        routine.load(VALUE, source, FROM, 0, size);
-        routine.store(destination, TO, 0, VALUE, size);
-        routine.add(TO, size.bytes());
-        routine.add(FROM, size.bytes());
-        routine.and_go(turn);
-        routine.here(done);
-    }
+    routine.copy(END, count);
+    routine.and(END, !7);
+    up_to_end(routine, source, destination, Size::B8);
+    single_bytes(routine, source, destination, count);
+}
+
+/// Copies the bytes of `count` that no whole word holds.
+fn single_bytes(routine: &mut Routine, source: Memory, destination: Memory, count: Place) {
+    routine.copy(END, count);
+    routine.and(END, 7);
+    up_to_end(routine, source, destination, Size::B1);
+}
+
+/// Copies `END` bytes from `FROM` to `TO`.
+fn up_to_end(routine: &mut Routine, source: Memory, destination: Memory, size: Size) {
+    routine.add(END, FROM);
+    let (turn, done) = (routine.mark(), routine.label());
+    routine.if_equal(FROM, END, done);
+    routine.load(VALUE, source, FROM, 0, size);
+    routine.store(destination, TO, 0, VALUE, size);
+    routine.add(TO, size.bytes());
+    routine.add(FROM, size.bytes());
+    routine.and_go(turn);
+    routine.here(done);
 }
 
 /// Copies from the last byte back, for a destination above the source.
@@ -128,6 +184,25 @@ pub(super) fn memset(routine: &mut Routine) {
     routine.and(VALUE, 0xff);
     routine.mul(VALUE, 0x0101_0101_0101_0101);
     routine.copy(TO, DST);
+    let (single, [.., spare, _, _]) = (routine.label(), TEMPS);
+    routine.copy(spare, DST);
+    routine.and(spare, 7);
+    routine.if_not_equal(spare, 0, single);
+    routine.if_less(COUNT, 16, single);
+    // The first word is written, then copied to the word behind it, and so on.
+    routine.store(Memory::Program, TO, 0, VALUE, Size::B8);
+    routine.copy(FROM, TO);
+    routine.add(TO, 8);
+    routine.copy(END, COUNT);
+    routine.sub(END, 8);
+    routine.div(END, 8);
+    words(routine);
+    routine.load(VALUE, Memory::Program, FROM, 0, Size::B8);
+    routine.copy(spare, COUNT);
+    routine.and(spare, 7);
+    fill(routine, Memory::Program, spare);
+    routine.return_value(0);
+    routine.here(single);
     fill(routine, Memory::Program, COUNT);
     routine.return_value(0);
 }

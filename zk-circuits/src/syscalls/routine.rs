@@ -5,7 +5,7 @@ use bpf_tracer::canonical::{AluOp, Size, TrapKind, Width};
 use crate::class::Class;
 use crate::microcode::{MicroOp, Mode, Place, local, rom};
 use crate::ops::memory::{LENGTH, hidden, load, span, store};
-use crate::ops::{bitwise, charge, mov};
+use crate::ops::{bitwise, charge, copy, mov};
 
 /// A place in a routine, to be fixed by [`Routine::here`].
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +232,19 @@ impl Routine {
     pub(super) fn store_hidden(&mut self, address: u64, value: Place) {
         let op = store(Place::ZERO, value, 0, Size::B8).imm(address.into());
         self.access(op, Memory::Hidden);
+    }
+
+    /// Copies aligned words: `words_less_one` and one, from the addresses in two temporaries. The three are
+    /// copied to `scratch` before.
+    pub(super) fn copy_words(&mut self, operands: [Place; 3], scratch: [Place; 3]) {
+        for (to, from) in scratch.into_iter().zip(operands) {
+            self.copy(to, from);
+        }
+        let after = self.label();
+        for op in copy::run() {
+            self.jump(op, after);
+        }
+        self.here(after);
     }
 
     /// Uses up compute units; `scratch` is overwritten.
