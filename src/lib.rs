@@ -2,7 +2,8 @@
 //!
 //! A program and its input are executed into an [`ExecutionTrace`], the trace is cut into chunks, each
 //! chunk is proved by one Halo2 circuit of fixed size, and the verifier accepts the chunks if together
-//! they are the run that its caller expects. What that means to the letter is in `docs/statement.md`.
+//! they are the run that its caller expects. What that means to the letter is in `docs/statement.md`; for
+//! Solana programs, whose executables are loaded as they are deployed, in `docs/solana.md`.
 //!
 //! ```no_run
 //! use zkbpf::{KeygenConfig, claim_of, execute_and_trace, prove_execution_chunked_parallel};
@@ -41,6 +42,37 @@
 //! let claim = Claim {
 //!     outcome: ExpectedOutcome::Exactly(Outcome::Halt { r0: 42 }),
 //!     ..Claim::new(program, Input::default())
+//! };
+//! # let _ = claim;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! For an invocation of a Solana program, [`solana`] makes the input of accounts, and the expected output of
+//! what they are afterwards:
+//!
+//! ```
+//! use zkbpf::solana::{Account, Invocation, apply_post_state};
+//! use zkbpf::{Claim, Dialect, Environment, ExpectedOutcome, LoadOptions, Outcome, Program};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // r0 = 0; exit. A deployed program is loaded from its `.so`, which states the dialect.
+//! let bytecode = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+//! let options = LoadOptions::default().with_dialect(Dialect::SbpfV0);
+//! let program = Program::load(&bytecode, &options)?;
+//! let program_id = [7; 32];
+//! let invocation = Invocation::new(program_id)
+//!     .with_account(Account::new([1; 32], program_id).with_lamports(5).writable())
+//!     .with_instruction_data([1, 2, 3]);
+//! let input = invocation.to_input()?;
+//! let after = invocation.post_accounts(&input.bytes)?; // unchanged
+//! let claim = Claim {
+//!     environment: Environment { program_id, ..Environment::default() },
+//!     outcome: ExpectedOutcome::Exactly(Outcome::Halt { r0: 0 }),
+//!     output: Some(apply_post_state(&input.bytes, &after)?),
+//!     compute_units: Some(2),
+//!     budget: 200_000,
+//!     ..Claim::new(program, input)
 //! };
 //! # let _ = claim;
 //! # Ok(())
