@@ -35,8 +35,18 @@
 //!   is a step too, at `pc` = number of slots. Reaching the step limit is none.
 //! * A load or store may have any alignment. It must lie in one region that permits it;
 //!   addresses wrap modulo 2^64, the end of an access does not.
-//! * A call saves `r6` to `r10` and lowers `r10` by [`FRAME_BYTES`]; the target of `callx` is
-//!   checked before the depth is.
+//! * A call saves `r6` to `r10`, which its return restores, and adds [`Dialect::frame_growth`] to `r10`.
+//!   eBPF checks the target of `callx` before the depth, sBPF the depth first.
+//!
+//! sBPF differs in this, as `solana-sbpf` has it:
+//!
+//! * What is refused is what its `RequisiteVerifier` refuses. Jumps go to instructions; calls and the
+//!   entry may also go to the second slot of an `lddw`, where they trap.
+//! * `callx` goes to the slot that its address falls into.
+//! * The stack has [`MAX_FRAMES`] frames of [`SBPF_FRAME_BYTES`]. In v0 a gap as large follows each; an
+//!   access that begins in a frame and runs past its end goes on in the next frame, and
+//!   `ExecutionTrace::crosses_frames` says so.
+//! * The limit is one of compute units: a step takes one, a [system call](Syscall) what it costs.
 //!
 //! # Features
 //!
