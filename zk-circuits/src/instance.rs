@@ -74,7 +74,8 @@ instance! {
     running_in: bool,
     /// Whether the program still runs when the chunk ends.
     running_out: bool,
-    /// Where the chunk begins: a slot, or, inside a system call, the place of a micro-operation behind the slots.
+    /// Where the chunk begins: a slot, or, inside an instruction (a system call, say), the place of a
+    /// micro-operation behind the slots.
     pc_in: u64,
     /// Where the next chunk begins; 0 if the program has ended.
     pc_out: u64,

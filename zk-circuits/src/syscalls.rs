@@ -29,8 +29,11 @@ pub(crate) const CONSTANTS_BASE: u64 = 6 << 32;
 #[derive(Clone, Debug)]
 pub(crate) struct HiddenMemory {
     constants: Vec<u8>,
-    /// Where each sysvar is, by its address in the Solana sense.
+    /// Where each sysvar is, by its address in the Solana sense, for `sol_get_sysvar`.
     sysvars: Vec<(Pubkey, Range<u64>)>,
+    /// Where clock and rent are as their own calls write them, if the environment has them.
+    clock: Option<u64>,
+    rent: Option<u64>,
     program_id: Pubkey,
     has_return_data: bool,
 }
@@ -41,26 +44,26 @@ impl HiddenMemory {
         let mut hidden = Self {
             constants: Vec::new(),
             sysvars: Vec::new(),
+            clock: None,
+            rent: None,
             program_id: environment.program_id,
             has_return_data: calls
                 .iter()
                 .any(|call| matches!(call, Syscall::SetReturnData | Syscall::GetReturnData)),
         };
-        let any = calls.contains(&Syscall::GetSysvar);
-        for (name, bytes) in &environment.sysvars {
-            let by_name = match *name {
-                Environment::CLOCK => calls.contains(&Syscall::GetClockSysvar),
-                Environment::RENT => calls.contains(&Syscall::GetRentSysvar),
-                _ => false,
-            };
-            if any || by_name {
-                let start = CONSTANTS_BASE + hidden.constants.len() as u64;
-                hidden
-                    .sysvars
-                    .push((*name, start..start + bytes.len() as u64));
-                hidden.constants.extend(bytes);
-                let padded = hidden.constants.len().next_multiple_of(8);
-                hidden.constants.resize(padded, 0);
+        if calls.contains(&Syscall::GetClockSysvar) {
+            hidden.clock =
+                hidden.put_struct(environment, &Environment::CLOCK, Environment::CLOCK_BYTES);
+        }
+        if calls.contains(&Syscall::GetRentSysvar) {
+            hidden.rent =
+                hidden.put_struct(environment, &Environment::RENT, Environment::RENT_BYTES);
+        }
+        if calls.contains(&Syscall::GetSysvar) {
+            for (name, bytes) in &environment.sysvars {
+                let start = hidden.put(bytes);
+                let range = start..start + bytes.len() as u64;
+                hidden.sysvars.push((*name, range));
             }
         }
         hidden
@@ -71,9 +74,19 @@ impl HiddenMemory {
         &self.constants
     }
 
-    fn sysvar(&self, name: &Pubkey) -> Option<&Range<u64>> {
-        let found = self.sysvars.iter().find(|(other, _)| other == name)?;
-        Some(&found.1)
+    /// Adds constants, zero-padded to words; gives their address.
+    fn put(&mut self, bytes: &[u8]) -> u64 {
+        let start = CONSTANTS_BASE + self.constants.len() as u64;
+        self.constants.extend(bytes);
+        let padded = self.constants.len().next_multiple_of(8);
+        self.constants.resize(padded, 0);
+        start
+    }
+
+    /// Adds the first bytes of a sysvar; one that is shorter is none.
+    fn put_struct(&mut self, from: &Environment, name: &Pubkey, bytes: usize) -> Option<u64> {
+        let sysvar = from.sysvars.get(name)?.get(..bytes)?;
+        Some(self.put(sysvar))
     }
 
     /// What system calls may read and write.

@@ -1,7 +1,5 @@
 //! Sysvars: constants of the run's surroundings.
 
-use std::ops::Range;
-
 use bpf_tracer::canonical::{Size, TrapKind};
 use bpf_tracer::syscall::cost;
 use bpf_tracer::{Environment, Pubkey};
@@ -13,34 +11,26 @@ use super::{HiddenMemory, copy};
 const RENT_STRUCT_BYTES: u64 = 24;
 
 pub(super) fn clock(routine: &mut Routine, hidden: &HiddenMemory) {
-    let size = Environment::CLOCK_BYTES as u64;
-    whole(routine, hidden.sysvar(&Environment::CLOCK), size);
+    whole(routine, hidden.clock, Environment::CLOCK_BYTES as u64);
 }
 
 pub(super) fn rent(routine: &mut Routine, hidden: &HiddenMemory) {
-    whole(
-        routine,
-        hidden.sysvar(&Environment::RENT),
-        RENT_STRUCT_BYTES,
-    );
+    whole(routine, hidden.rent, RENT_STRUCT_BYTES);
 }
 
-/// Writes a sysvar, zero-padded to `size`, a multiple of 8.
-fn whole(routine: &mut Routine, sysvar: Option<&Range<u64>>, size: u64) {
+/// Writes the `size` bytes of a constant, a multiple of 8.
+fn whole(routine: &mut Routine, constant: Option<u64>, size: u64) {
     let [address, ..] = ARGS;
     let [_, word, ..] = TEMPS;
     routine.charge(cost::SYSVAR_BASE + size, word);
     routine.range(address, size, true);
     routine.aligned(address, 8, word);
-    // One that is too short is none.
-    let Some(sysvar) = sysvar.filter(|range| (range.end - range.start).next_multiple_of(8) == size)
-    else {
+    let Some(constant) = constant else {
         routine.trap(TrapKind::UnsupportedSysvar);
         return;
     };
     for offset in (0..size).step_by(8) {
-        // The constants are padded with zeros.
-        routine.load_hidden(word, sysvar.start + offset);
+        routine.load_hidden(word, constant + offset);
         routine.store(Memory::Program, address, offset as i16, word, Size::B8);
     }
     routine.return_value(0);
