@@ -85,8 +85,8 @@
 pub use {bpf_tracer, prover, verifier, zk_circuits};
 
 pub use bpf_tracer::{
-    DEFAULT_STEP_LIMIT, Dialect, Environment, ExecutionTrace, Input, LoadOptions, Outcome, Program,
-    Step, Tracer, TrapKind, execute_and_trace, solana,
+    DEFAULT_COMPUTE_UNITS, DEFAULT_STEP_LIMIT, Dialect, Environment, ExecutionTrace, Input,
+    LoadOptions, Outcome, Program, Step, Tracer, TrapKind, execute_and_trace, solana,
 };
 pub use prover::{
     Event, KeygenConfig, Keys, Schedule, claim_of, prove_execution_chunked,

@@ -84,8 +84,8 @@ pub use input::Input;
 #[cfg(feature = "vm")]
 pub use memory::PAGE_BYTES;
 pub use options::{
-    DEFAULT_STEP_LIMIT, Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES, MAX_STACK_BYTES,
-    SBPF_FRAME_BYTES, SBPF_HEAP_BYTES,
+    DEFAULT_COMPUTE_UNITS, DEFAULT_STEP_LIMIT, Dialect, FRAME_BYTES, LoadOptions, MAX_FRAMES,
+    MAX_STACK_BYTES, SBPF_FRAME_BYTES, SBPF_HEAP_BYTES,
 };
 pub use program::{Interval, MAX_IMAGE_BYTES, Permission, Program, SbpfParts};
 pub use syscall::Syscall;

@@ -11,8 +11,11 @@ pub const SBPF_FRAME_BYTES: u64 = 4096;
 /// Bytes of heap of an sBPF program that asked for no more.
 pub const SBPF_HEAP_BYTES: u64 = 32 * 1024;
 
-/// Compute units (of eBPF: steps) that a run may use when nothing else is said.
+/// Steps that a run of an eBPF program may take when nothing else is said.
 pub const DEFAULT_STEP_LIMIT: u64 = 10_000_000;
+/// Compute units that a run of an sBPF program may use when nothing else is said: the most that a Solana
+/// transaction can have.
+pub const DEFAULT_COMPUTE_UNITS: u64 = 1_400_000;
 
 /// Instruction set and conventions of a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -56,6 +59,16 @@ impl Dialect {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+
+    /// Compute units (of eBPF: steps) that a run may use when nothing else is said.
+    #[must_use]
+    pub const fn default_budget(self) -> u64 {
+        if self.is_sbpf() {
+            DEFAULT_COMPUTE_UNITS
+        } else {
+            DEFAULT_STEP_LIMIT
+        }
     }
 
     /// Whether it is one of Solana's.

@@ -6,7 +6,7 @@ use crate::canonical::Outcome;
 use crate::environment::Environment;
 use crate::error::{Error, TraceError};
 use crate::input::Input;
-use crate::options::{DEFAULT_STEP_LIMIT, LoadOptions};
+use crate::options::LoadOptions;
 use crate::program::Program;
 use crate::vm::{Finished, Machine};
 
@@ -182,13 +182,13 @@ pub struct Tracer<'a> {
 }
 
 impl<'a> Tracer<'a> {
-    /// A run with empty input and [`DEFAULT_STEP_LIMIT`].
+    /// A run with empty input and the [default budget](crate::Dialect::default_budget).
     pub fn new(program: &'a Program) -> Self {
         Self {
             program,
             input: Input::default(),
             environment: Environment::default(),
-            step_limit: DEFAULT_STEP_LIMIT,
+            step_limit: program.dialect().default_budget(),
         }
     }
 

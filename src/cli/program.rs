@@ -8,8 +8,7 @@ use zkbpf::bpf_tracer::{LoadError, TraceError};
 use zkbpf::prover::Error;
 use zkbpf::zk_circuits::{Plan, WitnessError};
 use zkbpf::{
-    DEFAULT_STEP_LIMIT, Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions,
-    Program, Shape, Tracer,
+    Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, Shape, Tracer,
 };
 
 use super::Failure;
@@ -17,8 +16,6 @@ use super::args::{Common, InputArgs, LimitArgs, LoadArgs};
 
 /// Upper bound of the circuit's table operands; it takes what its size carries.
 pub(super) const LOOKUP_BITS: u32 = 8;
-/// What a Solana transaction may use at most, and what a run of an sBPF program may by default.
-const SBPF_COMPUTE_UNITS: u64 = 1_400_000;
 /// Largest circuit that is chosen for a run without being asked for.
 const GREATEST_CHOSEN_K: u32 = 17;
 
@@ -129,12 +126,7 @@ pub(crate) fn input(args: &InputArgs) -> Result<Input, Failure> {
 
 /// Most compute units (of eBPF: steps) that a run may use. Provers and verifiers must agree on it.
 pub(crate) fn budget(limits: &LimitArgs, dialect: Dialect) -> u64 {
-    let default = if dialect.is_sbpf() {
-        SBPF_COMPUTE_UNITS
-    } else {
-        DEFAULT_STEP_LIMIT
-    };
-    limits.max_steps.unwrap_or(default)
+    limits.max_steps.unwrap_or(dialect.default_budget())
 }
 
 /// Executes a program.

@@ -1,6 +1,6 @@
 //! What a verifier expects, and what an accepted proof means.
 
-use bpf_tracer::{DEFAULT_STEP_LIMIT, Environment, Input, Outcome, Program};
+use bpf_tracer::{Environment, Input, Outcome, Program};
 use halo2curves::bn256::G1Affine;
 use std::sync::Arc;
 use zk_circuits::{ChunkInstance, Selection};
@@ -56,9 +56,10 @@ pub struct Claim {
 
 impl Claim {
     /// A program and its input, and nothing else: any outcome, any output, the default environment, and
-    /// the [default limit](bpf_tracer::DEFAULT_STEP_LIMIT). Set what else you expect.
+    /// the dialect's [default budget](bpf_tracer::Dialect::default_budget). Set what else you expect.
     #[must_use]
     pub fn new(program: Program, input: Input) -> Self {
+        let budget = program.dialect().default_budget();
         Self {
             program,
             environment: Environment::default(),
@@ -67,7 +68,7 @@ impl Claim {
             output: None,
             return_data: Vec::new(),
             compute_units: None,
-            budget: DEFAULT_STEP_LIMIT,
+            budget,
         }
     }
 }
