@@ -314,10 +314,8 @@ fn small_programs_are_proved() {
     check(&["memo_v4", "noop_v0", "noop_v3", "return_err_v3"]);
 }
 
-/// The reference token program, thousands of steps:
-/// `cargo test --release --test solana_programs -- --ignored`
+/// The reference token program: thousands of steps, circuits of 2^13 rows.
 #[test]
-#[ignore = "circuits of 2^13 rows"]
 fn the_reference_token_program_is_proved() {
     check(&[
         "spltoken_transfer",
