@@ -472,6 +472,30 @@ fn apply(
     Ok(region)
 }
 
+/// Where the instruction data starts in a region of this layout that holds nothing else. Only numbers,
+/// lengths and first bytes are looked at: flags, duplicates and padding may be what they like.
+pub(crate) fn instruction_data_start(region: &[u8]) -> Result<u64, RegionError> {
+    let mut reader = Reader { region, at: 0 };
+    for _ in 0..reader.word("the number of accounts")? {
+        let [first, ..] = reader.array::<HEAD_BYTES>("an account")?;
+        if first == NOT_DUPLICATE {
+            reader.skip((2 * KEY_BYTES + WORD_BYTES) as u64)?;
+            let len = reader.word("the length of data")?;
+            reader.skip(room_for(len).saturating_add(WORD_BYTES as u64))?;
+        }
+    }
+    let len = reader.word("the length of the instruction data")?;
+    let start = reader.at as u64;
+    reader.take(len, "the instruction data")?;
+    reader.take(KEY_BYTES as u64, "the program's key")?;
+    match reader.rest() {
+        [] => Ok(start),
+        rest => Err(RegionError::Excess {
+            at: region.len().saturating_sub(rest.len()),
+        }),
+    }
+}
+
 /// Bytes from the start of an account's data to its rent epoch, for data of this length before the run.
 fn room_for(len: u64) -> u64 {
     len.checked_next_multiple_of(ALIGN)
