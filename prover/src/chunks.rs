@@ -8,13 +8,12 @@ use bpf_tracer::ExecutionTrace;
 use halo2_proofs::plonk::create_proof;
 use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
-use halo2_proofs::transcript::{Blake2bWrite, Challenge255, TranscriptWriterBuffer};
-use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use halo2curves::bn256::{Bn256, Fr};
 use rand_core::{OsRng, RngCore};
 use rayon::prelude::*;
 use verifier::{
     ChunkProof, ChunkStatement, Claim, ColumnStream, ExpectedOutcome, Lane, PublicColumn, RunInfo,
-    VerifyError, verify_chain, verify_chunk,
+    VerifyError, chunk_transcript, verify_chain, verify_chunk,
 };
 use zk_circuits::{ChunkCircuit, Committed, PageList, Plan, ProgramTable, Selection, Shape};
 
@@ -335,7 +334,7 @@ pub(crate) fn create(
     instance: &[Fr],
     rng: LinkedRng,
 ) -> Result<Vec<u8>, ChunkFailure> {
-    let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());
+    let mut transcript = chunk_transcript(Vec::new());
     create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
         &keys.params,
         &keys.proving,

@@ -23,6 +23,18 @@ pub enum VerifyError {
         /// Why.
         reason: LinkError,
     },
+    /// The proof of an aggregate is refused, whatever the claim.
+    #[error("{reason}")]
+    Aggregate {
+        /// Why.
+        reason: AggregateError,
+    },
+    /// An aggregate's run is not one, or not the claimed one.
+    #[error("{reason}")]
+    Run {
+        /// Why.
+        reason: ClaimError,
+    },
     /// The chunk is about something else than the claim.
     #[error("chunk {chunk}: {reason}")]
     Claim {
@@ -78,6 +90,43 @@ pub enum ChunkError {
     Invalid,
 }
 
+/// Why the proof of an aggregate is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AggregateError {
+    /// It was made for another verifying key.
+    #[error("it was made for verifying key {found}, not {expected}")]
+    ForeignKey {
+        /// The proof's.
+        found: crate::KeyId,
+        /// The verifier's.
+        expected: crate::KeyId,
+    },
+    /// The proof has the wrong number of bytes.
+    #[error("the proof has {found} bytes, not {expected}")]
+    Length {
+        /// The proof's.
+        found: usize,
+        /// The circuit's.
+        expected: usize,
+    },
+    /// A point or scalar of the proof is not in canonical form, or the identity.
+    #[error("the proof is not canonical at byte {offset}")]
+    NotCanonical {
+        /// Where the element begins.
+        offset: usize,
+    },
+    /// The two points of the accumulator are not points in canonical form.
+    #[error("the accumulator is not canonical")]
+    Accumulator,
+    /// The accumulator's pairing does not hold: a chunk's proof was not valid.
+    #[error("the accumulator does not hold: a proof inside is not valid")]
+    Undecided,
+    /// The proof does not prove what the file says.
+    #[error("the proof is not valid")]
+    Invalid,
+}
+
 /// Why chunks do not form one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -88,6 +137,12 @@ pub enum LinkError {
         /// The proof's.
         found: u64,
     },
+    /// A public value is outside its range.
+    #[error("the public value `{name}` is out of range")]
+    OutOfRange {
+        /// Which.
+        name: &'static str,
+    },
     /// The run had already ended when it began.
     #[error("it begins after the end of the run")]
     NotRunning,
@@ -97,6 +152,9 @@ pub enum LinkError {
     /// It is the last chunk, but the run goes on.
     #[error("it is the last one, but the run goes on")]
     Unfinished,
+    /// It is the first one, but runs do not start in its state.
+    #[error("it does not begin where runs start")]
+    NotTheStart,
     /// Its count of steps or of compute units decreases.
     #[error("its count of steps or of compute units decreases")]
     Decreases,
@@ -135,6 +193,9 @@ pub enum ClaimError {
         /// Row of the program table, counted from slot 0.
         pc: u32,
     },
+    /// Its public values at the end are those of no run.
+    #[error("its public values at the end are those of no run")]
+    NoOutcome,
     /// A statement of another verifying key was passed in.
     #[error("its statement is for another verifying key")]
     ForeignKey,

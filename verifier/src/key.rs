@@ -16,7 +16,7 @@ use crate::codec::{Reader, Writer};
 const MAGIC: [u8; 8] = *b"zkbpfKEY";
 const FORMAT: u16 = 1;
 /// Domain of [`VerifyingKey::id`].
-const ID_DOMAIN: &str = "zkbpf verifying key v1";
+const ID_DOMAIN: &str = "zkbpf verifying key v2";
 const POINT_BYTES: usize = 64;
 const G2_BYTES: usize = 128;
 /// No key has a larger halo2 part.

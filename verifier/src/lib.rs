@@ -26,16 +26,25 @@
 )]
 
 mod codec;
+mod digest;
 mod error;
 mod key;
+mod poseidon;
 mod proof;
 mod public;
+mod span;
 mod statement;
 mod verify;
 
-pub use error::{ChunkError, ClaimError, DecodeError, LinkError, VerifyError};
+pub use digest::{ClaimDigest, key_elements, point_elements};
+pub use error::{AggregateError, ChunkError, ClaimError, DecodeError, LinkError, VerifyError};
 pub use key::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey};
+pub use poseidon::{
+    ChunkTranscript, FULL_ROUNDS, PARTIAL_ROUNDS, PoseidonSpec, RATE, WIDTH, chunk_transcript,
+    poseidon, poseidon_spec,
+};
 pub use proof::{ChunkProof, ExecutionProof, RunInfo};
 pub use public::{ColumnStream, Lane, PublicColumn, commit};
+pub use span::{Span, WholeRun};
 pub use statement::{ChunkStatement, Claim, Commitments, ExecutionStatement, ExpectedOutcome};
 pub use verify::{verify_chain, verify_chunk, verify_execution};

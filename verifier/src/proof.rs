@@ -15,13 +15,13 @@ use crate::key::{KeyId, SrsIdentity};
 
 const CHUNK_MAGIC: [u8; 8] = *b"zkbpfCHK";
 const EXECUTION_MAGIC: [u8; 8] = *b"zkbpfEXE";
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 /// No circuit maps more pages.
 const MAX_PAGES: u64 = 1 << 16;
 /// No program has more blocks.
 const MAX_BLOCKS: u64 = 1 << 24;
 /// No circuit's proof is longer.
-const MAX_PROOF_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_PROOF_BYTES: u64 = 1 << 20;
 /// No execution has more chunks.
 const MAX_CHUNKS: u64 = 1 << 24;
 /// No dialect's name is longer.
@@ -47,7 +47,7 @@ pub struct ChunkProof {
 }
 
 impl ChunkProof {
-    fn hints(&self) -> Hints {
+    pub(crate) fn hints(&self) -> Hints {
         Hints {
             pages: Arc::clone(&self.pages),
             input: Arc::clone(&self.input),
@@ -235,15 +235,15 @@ pub(crate) fn kind_code(kind: TrapKind) -> u8 {
 }
 
 /// What all chunks of a run say about it, and no verifier believes.
-#[derive(PartialEq, Eq)]
-struct Hints {
-    pages: Arc<[u64]>,
-    input: Arc<[u8]>,
-    selection: Arc<Selection>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hints {
+    pub(crate) pages: Arc<[u64]>,
+    pub(crate) input: Arc<[u8]>,
+    pub(crate) selection: Arc<Selection>,
 }
 
 impl Hints {
-    fn write(&self, writer: &mut Writer) {
+    pub(crate) fn write(&self, writer: &mut Writer) {
         writer.sized(&self.input);
         write_words(writer, &self.pages);
         match &*self.selection {
@@ -257,7 +257,7 @@ impl Hints {
         }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let input = reader.sized("the input", MAX_REGION)?.into();
         let pages = read_words(reader, "the list of pages", MAX_PAGES)?.into();
         let selection = match reader.u8()? {
@@ -422,7 +422,7 @@ mod tests {
             ExecutionProof::from_bytes(&bytes),
             Err(DecodeError::Format {
                 found: 1,
-                supported: 2
+                supported: 3
             })
         );
     }

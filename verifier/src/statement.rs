@@ -2,10 +2,10 @@
 
 use bpf_tracer::{Environment, Input, Outcome, Program};
 use halo2curves::bn256::G1Affine;
-use std::sync::Arc;
-use zk_circuits::{ChunkInstance, Selection};
+use zk_circuits::ChunkInstance;
 
 use crate::key::{KeyId, SrsIdentity};
+use crate::proof::Hints;
 
 /// How a run must have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +81,7 @@ impl Claim {
 pub struct ChunkStatement {
     pub(crate) key: KeyId,
     pub(crate) instance: ChunkInstance,
-    pub(crate) pages: Arc<[u64]>,
-    pub(crate) input: Arc<[u8]>,
-    pub(crate) selection: Arc<Selection>,
+    pub(crate) hints: Hints,
     pub(crate) commitments: Commitments,
 }
 
@@ -132,8 +130,8 @@ pub struct ExecutionStatement {
     pub steps: u64,
     /// Compute units used: one for each step, and what system calls cost.
     pub compute_units: u64,
-    /// Number of chunks.
-    pub chunks: usize,
+    /// Number of chunks; an aggregate does not tell.
+    pub chunks: Option<usize>,
     /// Bytes of the input region.
     pub input_size: u64,
     /// Whether the input was compared with an expected one.
@@ -142,7 +140,7 @@ pub struct ExecutionStatement {
     pub outcome_checked: bool,
     /// Whether the output and the return data were compared.
     pub output_checked: bool,
-    /// The verifying key.
+    /// The verifying key of the chunks, or of the aggregate.
     pub key: KeyId,
     /// The parameters: whether the statement is worth anything.
     pub srs: SrsIdentity,

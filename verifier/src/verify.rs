@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bpf_tracer::canonical::layout::{INPUT_BASE, MAX_REGION, MAX_RETURN_DATA, RETURN_DATA_BASE};
+use bpf_tracer::canonical::layout::{INPUT_BASE, MAX_RETURN_DATA, RETURN_DATA_BASE};
 use bpf_tracer::{Input, Outcome, TrapKind};
 use ff::PrimeField;
 use group::GroupEncoding;
@@ -11,19 +11,21 @@ use halo2_proofs::plonk::verify_proof;
 use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::VerifierSHPLONK;
 use halo2_proofs::poly::kzg::strategy::SingleStrategy;
-use halo2_proofs::transcript::{Blake2bRead, Challenge255, TranscriptReadBuffer};
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rayon::prelude::*;
-use zk_circuits::shape::{MAX_CALL_DEPTH, PAGE_BYTES};
+use zk_circuits::shape::PAGE_BYTES;
 use zk_circuits::{
-    ChunkInstance, Committed, Microcode, PageList, ProgramTable, STATUS_HALT, STATUS_RUNNING,
-    STATUS_TRAP, first_boundary, page_column, program_columns, public_words,
+    ChunkInstance, Committed, Microcode, PageList, ProgramTable, first_boundary, page_column,
+    program_columns, public_words,
 };
 
 use crate::error::{ChunkError, ClaimError, LinkError, VerifyError};
 use crate::key::{ProofLayout, VerifyingKey};
+use crate::poseidon::chunk_transcript;
 use crate::proof::ChunkProof;
-use crate::public::{Lane, PublicColumn, commit};
+use crate::proof::Hints;
+use crate::public::{PublicColumn, commit};
+use crate::span::{Span, WholeRun, out_of_range};
 use crate::statement::{ChunkStatement, Claim, Commitments, ExecutionStatement};
 
 /// Bytes of a point or scalar.
@@ -72,9 +74,8 @@ pub fn verify_chain(
     claim: &Claim,
     key: &VerifyingKey,
 ) -> Result<ExecutionStatement, VerifyError> {
-    let (first, last) = match (chunks.first(), chunks.last()) {
-        (Some(first), Some(last)) => (first, last),
-        _ => return Err(VerifyError::Empty),
+    let Some(first) = chunks.first() else {
+        return Err(VerifyError::Empty);
     };
     if let Some(chunk) = chunks
         .iter()
@@ -85,54 +86,90 @@ pub fn verify_chain(
             reason: ClaimError::ForeignKey,
         });
     }
-    check_links(chunks)?;
     let end = chunks.len().saturating_sub(1);
-    let outcome = outcome_of(&last.instance).ok_or(VerifyError::Link {
-        chunk: end,
-        reason: LinkError::Unfinished,
+    let run = join(chunks)?.whole().map_err(|reason| VerifyError::Link {
+        chunk: if reason == LinkError::Unfinished {
+            end
+        } else {
+            0
+        },
+        reason,
     })?;
-
-    let at_first = |reason| VerifyError::Claim { chunk: 0, reason };
-    let at_last = |reason| VerifyError::Claim { chunk: end, reason };
-    check_scalars(&first.instance, claim).map_err(at_first)?;
-    check_limit(outcome, claim).map_err(at_last)?;
-    if let Some(expected) = claim.compute_units
-        && last.instance.units_out != expected
-    {
-        let found = last.instance.units_out;
-        return Err(at_last(ClaimError::ComputeUnits { found, expected }));
-    }
-    if !claim.outcome.admits(outcome) {
-        let reason = ClaimError::Outcome {
-            found: format!("{outcome:?}"),
-            expected: format!("{:?}", claim.outcome),
+    let outcome = check_claim(&run, &first.hints, claim, key).map_err(|(at, reason)| {
+        let chunk = match at {
+            End::Entry => 0,
+            End::Exit => end,
         };
-        return Err(at_last(reason));
-    }
-    let pages = PageList::new(&first.pages, key.shape()).map_err(|error| {
-        at_first(ClaimError::PageForm {
-            reason: error.to_string(),
-        })
+        VerifyError::Claim { chunk, reason }
     })?;
-    check_program(chunks, claim, key)?;
-    check_pages(chunks, &pages, key)?;
-    let input = input_of(first, claim).map_err(at_first)?;
-    check_entry(first, claim, &input, &pages, key).map_err(at_first)?;
-    check_output(last, claim, &input, &pages, key).map_err(at_last)?;
+    Ok(statement_of(&run, outcome, claim, key, Some(chunks.len())))
+}
 
-    Ok(ExecutionStatement {
+/// What a run means that was accepted under a claim.
+pub(crate) fn statement_of(
+    run: &WholeRun,
+    outcome: Outcome,
+    claim: &Claim,
+    key: &VerifyingKey,
+    chunks: Option<usize>,
+) -> ExecutionStatement {
+    ExecutionStatement {
         program_id: claim.program.id(),
         outcome,
-        steps: last.instance.steps_out,
-        compute_units: last.instance.units_out,
-        chunks: chunks.len(),
-        input_size: first.instance.input_size,
+        steps: run.steps,
+        compute_units: run.units,
+        chunks,
+        input_size: run.input_size,
         input_checked: claim.input.is_some(),
         outcome_checked: !matches!(claim.outcome, crate::ExpectedOutcome::Any),
         output_checked: claim.output.is_some(),
         key: key.id(),
         srs: key.srs(),
-    })
+    }
+}
+
+/// The end of a run that is not as claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Entry,
+    Exit,
+}
+
+/// Compares a proved run with a claim; gives how it ended.
+pub(crate) fn check_claim(
+    run: &WholeRun,
+    hints: &Hints,
+    claim: &Claim,
+    key: &VerifyingKey,
+) -> Result<Outcome, (End, ClaimError)> {
+    let entry = |reason| (End::Entry, reason);
+    let exit = |reason| (End::Exit, reason);
+    let outcome = run.outcome().ok_or(exit(ClaimError::NoOutcome))?;
+    check_scalars(run, claim).map_err(entry)?;
+    check_limit(outcome, claim).map_err(exit)?;
+    if let Some(expected) = claim.compute_units
+        && run.units != expected
+    {
+        let found = run.units;
+        return Err(exit(ClaimError::ComputeUnits { found, expected }));
+    }
+    if !claim.outcome.admits(outcome) {
+        return Err(exit(ClaimError::Outcome {
+            found: format!("{outcome:?}"),
+            expected: format!("{:?}", claim.outcome),
+        }));
+    }
+    let pages = PageList::new(&hints.pages, key.shape()).map_err(|error| {
+        entry(ClaimError::PageForm {
+            reason: error.to_string(),
+        })
+    })?;
+    check_program(run, hints, claim, key).map_err(entry)?;
+    check_pages(run, &pages, key).map_err(entry)?;
+    let input = input_of(run, hints, claim).map_err(entry)?;
+    check_entry(run, claim, &input, &pages, key).map_err(entry)?;
+    check_output(run, claim, &input, &pages, key).map_err(exit)?;
+    Ok(outcome)
 }
 
 fn check_chunk(proof: &ChunkProof, key: &VerifyingKey) -> Result<ChunkStatement, ChunkError> {
@@ -146,7 +183,7 @@ fn check_chunk(proof: &ChunkProof, key: &VerifyingKey) -> Result<ChunkStatement,
     let commitments = check_canonical(&proof.proof, key.layout())?;
 
     let fields = proof.instance.to_fields();
-    let mut transcript = Blake2bRead::<_, G1Affine, Challenge255<_>>::init(proof.proof.as_slice());
+    let mut transcript = chunk_transcript(proof.proof.as_slice());
     verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, _>(
         key.params(),
         key.halo2(),
@@ -159,70 +196,21 @@ fn check_chunk(proof: &ChunkProof, key: &VerifyingKey) -> Result<ChunkStatement,
     Ok(ChunkStatement {
         key: key.id(),
         instance: proof.instance,
-        pages: std::sync::Arc::clone(&proof.pages),
-        input: std::sync::Arc::clone(&proof.input),
-        selection: std::sync::Arc::clone(&proof.selection),
+        hints: proof.hints(),
         commitments,
     })
 }
 
-/// Version, ranges, and which values may be set together. The circuit proves the rest; these are its
-/// assumptions and what makes one run have one instance.
+/// Version, ranges, and which values may be set together.
 fn check_instance(instance: &ChunkInstance) -> Result<(), ChunkError> {
     if instance.version != zk_circuits::VERSION {
         let (found, expected) = (instance.version, zk_circuits::VERSION);
         return Err(ChunkError::Version { found, expected });
     }
-    let is_slot = |value: u64| u32::try_from(value).is_ok();
-    let is_depth = |value| value <= u64::from(MAX_CALL_DEPTH).saturating_add(1);
-    let ended = !instance.running_out;
-    let trapped = instance.status == STATUS_TRAP;
-    let halted = instance.status == STATUS_HALT;
-    let kind = u8::try_from(instance.trap_kind)
-        .ok()
-        .and_then(TrapKind::from_code);
-    for (name, ok) in [
-        ("pc_in", is_slot(instance.pc_in)),
-        (
-            "pc_out",
-            is_slot(instance.pc_out) && (!ended || instance.pc_out == 0),
-        ),
-        ("slot_in", is_slot(instance.slot_in)),
-        ("slot_out", is_slot(instance.slot_out)),
-        ("depth_in", is_depth(instance.depth_in)),
-        (
-            "depth_out",
-            is_depth(instance.depth_out) && (!ended || instance.depth_out == 0),
-        ),
-        ("input_size", instance.input_size <= MAX_REGION),
-        (
-            "status",
-            (instance.status == STATUS_RUNNING) != ended && (!ended || halted || trapped),
-        ),
-        ("r0", halted || instance.r0 == 0),
-        (
-            "trap_kind",
-            if trapped {
-                is_trap(kind)
-            } else {
-                instance.trap_kind == 0
-            },
-        ),
-        (
-            "trap_pc",
-            is_slot(instance.trap_pc) && (trapped || instance.trap_pc == 0),
-        ),
-    ] {
-        if !ok {
-            return Err(ChunkError::OutOfRange { name });
-        }
+    match out_of_range(instance) {
+        Some(name) => Err(ChunkError::OutOfRange { name }),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-/// Whether an instruction can trap so. Reaching the step budget is not the trap of an instruction.
-fn is_trap(kind: Option<TrapKind>) -> bool {
-    kind.is_some_and(|kind| kind != TrapKind::ExceededMaxInstructions)
 }
 
 /// Every element of the proof is in the one form that encodes it, and no point is the identity. Gives
@@ -285,90 +273,36 @@ fn canonical_scalar(bytes: &[u8]) -> Option<Fr> {
 }
 
 /// One run: every chunk is in its place, and begins where the one before ends.
-fn check_links(chunks: &[ChunkStatement]) -> Result<(), VerifyError> {
-    let end = chunks.len().saturating_sub(1);
+fn join(chunks: &[ChunkStatement]) -> Result<Span, VerifyError> {
+    let mut whole: Option<Span> = None;
     for (chunk, statement) in chunks.iter().enumerate() {
-        let instance = &statement.instance;
-        let link = |reason| Err(VerifyError::Link { chunk, reason });
-        if u64::try_from(chunk) != Ok(instance.index) {
-            return link(LinkError::Index {
-                found: instance.index,
-            });
+        let link = |chunk, reason| VerifyError::Link { chunk, reason };
+        let index = statement.instance.index;
+        if u64::try_from(chunk) != Ok(index) {
+            return Err(link(chunk, LinkError::Index { found: index }));
         }
-        if !instance.running_in {
-            return link(LinkError::NotRunning);
-        }
-        if instance.steps_out < instance.steps_in || instance.units_out < instance.units_in {
-            return link(LinkError::Decreases);
-        }
-        if instance.units_out > instance.budget {
-            return link(LinkError::OverBudget);
-        }
-        if chunk != end && !instance.running_out {
-            return link(LinkError::EndsEarly);
-        }
+        let next = Span::of_chunk(&statement.instance, &statement.commitments)
+            .map_err(|reason| link(chunk, reason))?;
+        let before = chunk.saturating_sub(1);
+        whole = Some(match whole {
+            None => next,
+            Some(span) => span.join(&next).map_err(|reason| link(before, reason))?,
+        });
     }
     for (chunk, pair) in chunks.windows(2).enumerate() {
-        let [before, after] = pair else { continue };
-        check_pair(before, after).map_err(|reason| VerifyError::Link { chunk, reason })?;
-    }
-    Ok(())
-}
-
-fn check_pair(before: &ChunkStatement, after: &ChunkStatement) -> Result<(), LinkError> {
-    let (a, b) = (&before.instance, &after.instance);
-    for (name, out, into) in [
-        ("pc", a.pc_out, b.pc_in),
-        ("slot", a.slot_out, b.slot_in),
-        ("depth", a.depth_out, b.depth_in),
-        ("steps", a.steps_out, b.steps_in),
-        ("units", a.units_out, b.units_in),
-    ] {
-        if out != into {
-            return Err(LinkError::Value { name });
+        let [a, b] = pair else { continue };
+        for (name, same) in [
+            ("pages", a.hints.pages == b.hints.pages),
+            ("input", a.hints.input == b.hints.input),
+            ("selection", a.hints.selection == b.hints.selection),
+        ] {
+            if !same {
+                let reason = LinkError::Differs { name };
+                return Err(VerifyError::Link { chunk, reason });
+            }
         }
     }
-    for (name, same) in [
-        ("budget", a.budget == b.budget),
-        ("input_size", a.input_size == b.input_size),
-        ("pages", before.pages == after.pages),
-        ("input", before.input == after.input),
-        ("selection", before.selection == after.selection),
-    ] {
-        if !same {
-            return Err(LinkError::Differs { name });
-        }
-    }
-    let (exit, entry) = (&before.commitments.exit, &after.commitments.entry);
-    for (lane, (out, into)) in [Lane::Private, Lane::Public]
-        .into_iter()
-        .zip(exit.iter().zip(entry))
-    {
-        if out != into {
-            return Err(LinkError::Memory { lane });
-        }
-    }
-    Ok(())
-}
-
-/// How the run ended, if the last chunk's end is one: a halt, a trap, or the end of the budget.
-fn outcome_of(last: &ChunkInstance) -> Option<Outcome> {
-    if last.running_out {
-        // Checked to be at most the budget before.
-        let pc = u32::try_from(last.pc_out).ok()?;
-        let kind = TrapKind::ExceededMaxInstructions;
-        return (last.units_out == last.budget).then_some(Outcome::Trap { kind, pc });
-    }
-    if last.status == STATUS_HALT {
-        return Some(Outcome::Halt { r0: last.r0 });
-    }
-    let kind = u8::try_from(last.trap_kind)
-        .ok()
-        .and_then(TrapKind::from_code)?;
-    Some(Outcome::Trap {
-        kind,
-        pc: u32::try_from(last.trap_pc).ok()?,
-    })
+    whole.ok_or(VerifyError::Empty)
 }
 
 /// A run that reaches its budget stops between two instructions: at a slot of the program, or right
@@ -389,20 +323,18 @@ fn check_limit(outcome: Outcome, claim: &Claim) -> Result<(), ClaimError> {
     }
 }
 
-fn check_scalars(first: &ChunkInstance, claim: &Claim) -> Result<(), ClaimError> {
-    let entry = u64::from(claim.program.entry());
-    let counts = [first.slot_in, first.steps_in, first.units_in];
-    if (first.pc_in, first.depth_in) != (entry, 1) || counts != [0; 3] {
+fn check_scalars(run: &WholeRun, claim: &Claim) -> Result<(), ClaimError> {
+    if run.entry != u64::from(claim.program.entry()) {
         return Err(ClaimError::Entry);
     }
-    if first.budget != claim.budget {
+    if run.budget != claim.budget {
         return Err(ClaimError::Budget {
-            found: first.budget,
+            found: run.budget,
             expected: claim.budget,
         });
     }
     if let Some(input) = &claim.input {
-        let (found, expected) = (first.input_size, input.region_len());
+        let (found, expected) = (run.input_size, input.region_len());
         if found != expected {
             return Err(ClaimError::InputSize { found, expected });
         }
@@ -416,19 +348,15 @@ fn recompute(column: PublicColumn, values: &[Fr], key: &VerifyingKey) -> Option<
 }
 
 fn check_program(
-    chunks: &[ChunkStatement],
+    run: &WholeRun,
+    hints: &Hints,
     claim: &Claim,
     key: &VerifyingKey,
-) -> Result<(), VerifyError> {
-    let Some(first) = chunks.first() else {
-        return Err(VerifyError::Empty);
-    };
+) -> Result<(), ClaimError> {
     let microcode = Microcode::assemble(&claim.program, &claim.environment);
-    let table = ProgramTable::new(&microcode, &first.selection, key.shape()).map_err(|error| {
-        let reason = error.to_string();
-        VerifyError::Claim {
-            chunk: 0,
-            reason: ClaimError::Selection { reason },
+    let table = ProgramTable::new(&microcode, &hints.selection, key.shape()).map_err(|error| {
+        ClaimError::Selection {
+            reason: error.to_string(),
         }
     })?;
     let columns = [
@@ -442,41 +370,35 @@ fn check_program(
         .zip(values.par_iter())
         .map(|(column, values)| recompute(column, values, key))
         .collect();
-    for (chunk, statement) in chunks.iter().enumerate() {
-        let found = statement.commitments.program.map(Some);
-        if found.as_slice() != expected {
-            let reason = ClaimError::Commitment { column: "program" };
-            return Err(VerifyError::Claim { chunk, reason });
-        }
+    if run.program.map(Some).as_slice() == expected {
+        Ok(())
+    } else {
+        Err(ClaimError::Commitment { column: "program" })
     }
-    Ok(())
 }
 
-fn check_pages(
-    chunks: &[ChunkStatement],
-    pages: &PageList,
-    key: &VerifyingKey,
-) -> Result<(), VerifyError> {
+fn check_pages(run: &WholeRun, pages: &PageList, key: &VerifyingKey) -> Result<(), ClaimError> {
     let expected = recompute(PublicColumn::Pages, &page_column(pages), key);
-    for (chunk, statement) in chunks.iter().enumerate() {
-        if Some(statement.commitments.pages) != expected {
-            let reason = ClaimError::Commitment {
-                column: "list of pages",
-            };
-            return Err(VerifyError::Claim { chunk, reason });
-        }
+    if Some(run.pages) == expected {
+        return Ok(());
     }
-    Ok(())
+    Err(ClaimError::Commitment {
+        column: "list of pages",
+    })
 }
 
 /// The input that the run must have started on: the claimed one, or the one that came with the proof.
-fn input_of<'a>(first: &ChunkStatement, claim: &'a Claim) -> Result<Cow<'a, Input>, ClaimError> {
+fn input_of<'a>(
+    run: &WholeRun,
+    hints: &Hints,
+    claim: &'a Claim,
+) -> Result<Cow<'a, Input>, ClaimError> {
     if let Some(input) = &claim.input {
         return Ok(Cow::Borrowed(input));
     }
-    let region_size = first.instance.input_size;
-    if u64::try_from(first.input.len()).is_ok_and(|length| length <= region_size) {
-        let bytes = first.input.to_vec();
+    let region_size = run.input_size;
+    if u64::try_from(hints.input.len()).is_ok_and(|length| length <= region_size) {
+        let bytes = hints.input.to_vec();
         Ok(Cow::Owned(Input { bytes, region_size }))
     } else {
         Err(ClaimError::InputLength)
@@ -485,14 +407,14 @@ fn input_of<'a>(first: &ChunkStatement, claim: &'a Claim) -> Result<Cow<'a, Inpu
 
 /// Memory at the first boundary.
 fn check_entry(
-    first: &ChunkStatement,
+    run: &WholeRun,
     claim: &Claim,
     input: &Input,
     pages: &PageList,
     key: &VerifyingKey,
 ) -> Result<(), ClaimError> {
     let [private, public] = first_boundary(&claim.program, input, claim.budget, pages);
-    let [found_private, found_public] = first.commitments.entry;
+    let [found_private, found_public] = run.memory;
     if Some(found_private) != recompute(PublicColumn::FirstPrivate, &private, key) {
         return Err(ClaimError::Commitment {
             column: "initial memory",
@@ -507,7 +429,7 @@ fn check_entry(
 
 /// Memory of the public lane at the last boundary, and what the run cannot have changed.
 fn check_output(
-    last: &ChunkStatement,
+    run: &WholeRun,
     claim: &Claim,
     input: &Input,
     pages: &PageList,
@@ -516,7 +438,7 @@ fn check_output(
     let Some(output) = &claim.output else {
         return Ok(());
     };
-    let (found, expected) = (output.len(), last.instance.input_size);
+    let (found, expected) = (output.len(), run.input_size);
     if u64::try_from(found) != Ok(expected) {
         let found = u64::try_from(found).unwrap_or(u64::MAX);
         return Err(ClaimError::OutputLength { found, expected });
@@ -524,8 +446,7 @@ fn check_output(
     check_untouched(output, input, pages)?;
     check_return_data(&claim.return_data, pages)?;
     let words = public_words(output, &claim.return_data, pages);
-    let [_, found] = last.commitments.exit;
-    if Some(found) != recompute(PublicColumn::LastPublic, &words, key) {
+    if Some(run.output) != recompute(PublicColumn::LastPublic, &words, key) {
         return Err(ClaimError::Commitment { column: "output" });
     }
     Ok(())
