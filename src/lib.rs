@@ -82,19 +82,19 @@
 //! The crates behind this one, in the order of the pipeline: [`bpf_tracer`], [`zk_circuits`],
 //! [`prover`], [`verifier`].
 
-pub use {bpf_tracer, prover, verifier, zk_circuits};
+pub use {aggregation, bpf_tracer, prover, verifier, zk_circuits};
 
 pub use bpf_tracer::{
     DEFAULT_COMPUTE_UNITS, DEFAULT_STEP_LIMIT, Dialect, Environment, ExecutionTrace, Input,
     LoadOptions, Outcome, Program, Step, Tracer, TrapKind, execute_and_trace, solana,
 };
 pub use prover::{
-    Event, KeygenConfig, Keys, Schedule, claim_of, prove_execution_chunked,
+    AggregationConfig, AggregationEvent, Event, KeygenConfig, Keys, Schedule, aggregate, aggregate_observed, claim_of, prove_execution_chunked,
     prove_execution_chunked_auto, prove_execution_chunked_parallel, prove_execution_observed,
     run_info,
 };
 pub use verifier::{
-    ChunkProof, ChunkStatement, Claim, ExecutionProof, ExecutionStatement, ExpectedOutcome, KeyId,
-    RunInfo, SrsIdentity, VerifyError, VerifyingKey, verify_chunk, verify_execution,
+    AggregateKey, AggregateProof, ChunkProof, ChunkStatement, Claim, ExecutionProof, ExecutionStatement, ExpectedOutcome, KeyId,
+    RunInfo, SrsIdentity, VerifyError, VerifyingKey, verify_aggregate, verify_chunk, verify_execution,
 };
 pub use zk_circuits::Shape;

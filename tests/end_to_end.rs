@@ -31,7 +31,7 @@ fn verify(trace: &ExecutionTrace, proofs: &[ChunkProof], config: &KeygenConfig) 
     let statement = verify_execution(proofs, &claim_of(trace), &key).expect("valid");
     assert_eq!(statement.outcome, trace.outcome());
     assert_eq!(statement.steps, trace.instruction_count());
-    assert_eq!(statement.chunks, proofs.len());
+    assert_eq!(statement.chunks, Some(proofs.len()));
     assert!(statement.input_checked && statement.outcome_checked && statement.output_checked);
     assert_eq!(statement.program_id, trace.program().id());
     for proof in proofs {

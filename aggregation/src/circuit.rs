@@ -80,7 +80,9 @@ pub struct Cells {
 }
 
 impl AggregationShape {
-    fn params(self) -> BaseCircuitParams {
+    /// Parameters of the circuit builder.
+    #[must_use]
+    pub fn params(self) -> BaseCircuitParams {
         BaseCircuitParams {
             k: self.k as usize,
             num_advice_per_phase: vec![self.advice],

@@ -20,8 +20,12 @@ mod recursion;
 mod snark;
 mod span;
 
+/// Version of the circuits: changes with every change of their constraints.
+pub const VERSION: u32 = 1;
+
 pub use circuit::{AggregationCircuit, Cells, Layer, ROOT_VALUES, SPAN_VALUES};
 pub use snark::{
-    ACCUMULATOR_LEN, AggregationShape, LIMB_BITS, LIMBS, Snark, SnarkError, key_hash, protocol,
+    ACCUMULATOR_LEN, AggregationShape, LIMB_BITS, LIMBS, Snark, SnarkError, accumulator_points,
+    decides, key_hash, protocol,
 };
 pub use span::{AssignedSpan, PointElements, SpanGadget, Value};

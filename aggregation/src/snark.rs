@@ -1,17 +1,19 @@
 //! Proofs as recursion sees them, and their verification outside of circuits.
 
-use ff::Field;
+use ff::{Field, PrimeField};
 use group::GroupEncoding;
+use group::prime::PrimeCurveAffine;
+use halo2_proofs::arithmetic::CurveAffine;
 use halo2_proofs::poly::commitment::Params;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2_proofs::plonk;
-use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use halo2curves::bn256::{Bn256, Fq, Fr, G1Affine, G2Affine, pairing};
 use snark_verifier::loader::native::NativeLoader;
 use snark_verifier::pcs::kzg::{Bdfg21, KzgAccumulator, KzgAs, KzgSuccinctVerifyingKey, LimbsEncoding};
 use snark_verifier::system::halo2::{Config, compile};
 use snark_verifier::verifier::SnarkVerifier;
 use snark_verifier::verifier::plonk::{PlonkProtocol, PlonkSuccinctVerifier};
-use verifier::{chunk_transcript, point_elements, poseidon};
+use verifier::{chunk_transcript, point_elements, point_limbs, poseidon};
 
 /// Limbs of a coordinate in a circuit.
 pub const LIMBS: usize = 3;
@@ -54,9 +56,12 @@ pub struct Snark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnarkError {
-    /// Its bytes are not a proof for this key, or prove something else.
-    #[error("the proof is not valid")]
+    /// Its bytes are not a proof for this key, or it carries no accumulator where it should.
+    #[error("the proof is malformed")]
     Invalid,
+    /// An accumulator's pairing does not hold: the proof, or one inside, is not valid.
+    #[error("the proof is not valid")]
+    Undecided,
 }
 
 /// The protocol of a key whose circuit has this many public values, the first twelve an accumulator or
@@ -94,7 +99,15 @@ impl Snark {
         proof.extend(vec![0; 32 * protocol.evaluations.len()]);
         // The opening.
         proof.extend(point.as_ref().repeat(2));
-        let instance = vec![Fr::ZERO; protocol.num_instance.iter().sum()];
+        let mut instance = vec![Fr::ZERO; protocol.num_instance.iter().sum()];
+        if !protocol.accumulator_indices.is_empty() {
+            // Any point that is not the identity.
+            let limbs = point_limbs(&G1Affine::generator());
+            let limbs = limbs.iter().chain(&limbs);
+            for (value, limb) in instance.iter_mut().zip(limbs) {
+                *value = *limb;
+            }
+        }
         Self {
             protocol,
             instance,
@@ -104,10 +117,65 @@ impl Snark {
 
     /// Verifies the proof up to the pairing: its own accumulator, and the one that it carries, if any.
     pub(crate) fn accumulators(&self, svk: &Svk) -> Result<Vec<Accumulator>, SnarkError> {
+        let carries = !self.protocol.accumulator_indices.is_empty();
+        if carries && accumulator_points(&self.instance).is_none() {
+            return Err(SnarkError::Invalid);
+        }
         let instances = [self.instance.clone()];
         let mut transcript = chunk_transcript(self.proof.as_slice());
         let proof = Succinct::read_proof(svk, &self.protocol, &instances, &mut transcript)
             .map_err(|_| SnarkError::Invalid)?;
         Succinct::verify(svk, &self.protocol, &instances, &proof).map_err(|_| SnarkError::Invalid)
     }
+
+    /// Verifies the proof, and decides its accumulators.
+    ///
+    /// # Errors
+    /// If it is not valid, or one of its accumulators does not hold.
+    pub fn verify(&self, generator: G1Affine, s_g2: &G2Affine) -> Result<(), SnarkError> {
+        let accumulators = self.accumulators(&Svk::from(generator))?;
+        let holds = |accumulator: &Accumulator| decides(&[accumulator.lhs, accumulator.rhs], s_g2);
+        if accumulators.iter().all(holds) {
+            Ok(())
+        } else {
+            Err(SnarkError::Undecided)
+        }
+    }
+}
+
+/// The two points of an accumulator, from its limbs among a circuit's public values; `None` if they are
+/// not limbs of points.
+#[must_use]
+pub fn accumulator_points(instance: &[Fr]) -> Option<[G1Affine; 2]> {
+    let coordinates: Vec<Fq> = instance
+        .get(..ACCUMULATOR_LEN)?
+        .chunks(LIMBS)
+        .map(|limbs| {
+            let mut bytes = [0; 2 * 32];
+            for (place, limb) in limbs.iter().enumerate() {
+                let repr = limb.to_repr();
+                let (low, high) = repr.split_at(LIMB_BITS / 8);
+                if high.iter().any(|byte| *byte != 0) {
+                    return None;
+                }
+                bytes[place * low.len()..][..low.len()].copy_from_slice(low);
+            }
+            let (low, high) = bytes.split_at(32);
+            let repr: [u8; 32] = low.try_into().ok()?;
+            let is_short = high.iter().all(|byte| *byte == 0);
+            Option::<Fq>::from(Fq::from_repr(repr)).filter(|_| is_short)
+        })
+        .collect::<Option<_>>()?;
+    let point = |at: usize| {
+        let point = G1Affine::from_xy(coordinates[at], coordinates[at + 1]);
+        Option::<G1Affine>::from(point).filter(|point| !bool::from(point.is_identity()))
+    };
+    Some([point(0)?, point(2)?])
+}
+
+/// Whether an accumulator's pairing holds: the proofs that were folded into it are then valid.
+#[must_use]
+pub fn decides(accumulator: &[G1Affine; 2], s_g2: &G2Affine) -> bool {
+    let [lhs, rhs] = accumulator;
+    pairing(lhs, &G2Affine::generator()) == pairing(rhs, s_g2)
 }

@@ -61,6 +61,22 @@ pub enum Error {
         /// Why.
         reason: ChunkFailure,
     },
+    /// A job of an aggregation failed.
+    #[error("{layer}: {reason}")]
+    Aggregation {
+        /// Of which kind.
+        layer: &'static str,
+        /// Why.
+        reason: AggregationFailure,
+    },
+    /// A job needs more memory than was granted.
+    #[error("proving needs about {needed} bytes of memory, more than the {budget} granted")]
+    MemoryBudget {
+        /// Estimated need.
+        needed: u64,
+        /// Granted.
+        budget: u64,
+    },
     /// The finished proofs were refused by the verifier, and are withheld.
     #[error("the finished proofs do not verify: {0}")]
     SelfCheck(VerifyError),
@@ -135,6 +151,21 @@ pub enum ChunkFailure {
     /// The finished proof does not verify, and is withheld.
     #[error("the finished proof does not verify: {0}")]
     Verify(ChunkError),
+}
+
+/// Why a job of an aggregation failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AggregationFailure {
+    /// A proof that it reads, or the one that it made, is not valid.
+    #[error(transparent)]
+    Snark(aggregation::SnarkError),
+    /// halo2 refused.
+    #[error("proving failed: {0}")]
+    Prove(String),
+    /// The circuit exposes something else than what the chunks prove.
+    #[error("the circuit's public values are not those of the run")]
+    Statement,
 }
 
 pub(crate) fn io_error(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {

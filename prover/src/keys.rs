@@ -214,7 +214,7 @@ impl Keys {
 }
 
 /// Where the keys of one shape and one choice of parameters are.
-struct Store<'a> {
+pub(crate) struct Store<'a> {
     cache: Cache,
     shape: Shape,
     choice: &'a SrsChoice,
@@ -224,7 +224,7 @@ struct Store<'a> {
 }
 
 impl<'a> Store<'a> {
-    fn new(config: &'a KeygenConfig) -> Result<Self, Error> {
+    pub(crate) fn new(config: &'a KeygenConfig) -> Result<Self, Error> {
         let choice = config.srs.as_ref().ok_or(Error::MissingSrs)?;
         let shape = config.shape()?;
         let identity = match choice {
@@ -249,8 +249,8 @@ impl<'a> Store<'a> {
         format!("{kind}-k{k}-b{bits}-{}", self.fingerprint)
     }
 
-    fn srs(&self) -> Result<Srs, Error> {
-        let k = self.shape.k();
+    /// The parameters, cut to `2^k` rows.
+    pub(crate) fn srs_of(&self, k: u32) -> Result<Srs, Error> {
         let digest = &hex::encode(self.identity.digest)[..32];
         let name = match self.choice {
             SrsChoice::InsecureTest => format!("srs-insecure-k{k}-{digest}"),
@@ -274,7 +274,7 @@ impl<'a> Store<'a> {
     fn keys(&self) -> Result<Keys, Error> {
         let span = tracing::info_span!("keys", k = self.shape.k(), srs = %self.identity);
         let _entered = span.enter();
-        let srs = self.srs()?;
+        let srs = self.srs_of(self.shape.k())?;
         let s_g2 = srs.s_g2;
         let (params, g_lagrange) = srs.into_params();
         let parse = |mut bytes: &[u8]| {
@@ -326,6 +326,14 @@ impl<'a> Store<'a> {
 
 /// The entry is the key's identity, then the key.
 fn parse_verifying(bytes: &[u8]) -> Option<VerifyingKey> {
+    parse_with_id(bytes, |key, id| VerifyingKey::from_bytes(key, id).ok())
+}
+
+/// Splits an entry into a key and its identity.
+pub(crate) fn parse_with_id<T>(
+    bytes: &[u8],
+    parse: impl FnOnce(&[u8], KeyId) -> Option<T>,
+) -> Option<T> {
     let (id, key) = bytes.split_at_checked(32)?;
-    VerifyingKey::from_bytes(key, KeyId(id.try_into().ok()?)).ok()
+    parse(key, KeyId(id.try_into().ok()?))
 }

@@ -17,6 +17,7 @@
 //! The keys depend on the circuit's size and the parameters only. They are made on first use and kept in
 //! a cache directory, whose entries are verified on every load.
 
+mod aggregation;
 mod cache;
 mod chunks;
 mod error;
@@ -26,9 +27,13 @@ mod memory;
 mod rng;
 mod srs;
 
+pub use aggregation::{
+    AggregationConfig, AggregationEvent, Aggregator, LayerKind, SpanProof, aggregate,
+    aggregate_observed,
+};
 pub use chunks::{
     Event, Schedule, claim_of, prove_execution_chunked, prove_execution_chunked_auto,
     prove_execution_chunked_parallel, prove_execution_observed, run_info,
 };
-pub use error::{ChunkFailure, Error, SrsError};
+pub use error::{AggregationFailure, ChunkFailure, Error, SrsError};
 pub use keys::{KeygenConfig, Keys};

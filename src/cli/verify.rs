@@ -25,7 +25,7 @@ struct VerifyJson {
     steps: u64,
     /// One for each step, and what system calls cost.
     compute_units: u64,
-    chunks: usize,
+    chunks: Option<usize>,
     input_checked: bool,
     outcome_checked: bool,
     output_checked: bool,
@@ -187,12 +187,14 @@ fn accept(
         key: statement.key.to_string(),
         verify_ms,
     };
+    let steps = match statement.chunks {
+        Some(chunks) => format!("{} in {}", statement.steps, output::chunks(chunks)),
+        None => statement.steps.to_string(),
+    };
     let mut text = format!(
-        "VALID\noutcome     {}\nsteps       {} in {}\nunits       {}\nsrs         {}\n\
+        "VALID\noutcome     {}\nsteps       {steps}\nunits       {}\nsrs         {}\n\
          program id  {}\ntook        {verify_ms:.0} ms",
         output::outcome(statement.outcome),
-        statement.steps,
-        output::chunks(statement.chunks),
         json.compute_units,
         json.srs,
         json.program_id

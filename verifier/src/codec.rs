@@ -47,6 +47,11 @@ impl Writer {
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// A reader of bytes without magic.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// A reader behind the magic and format version of a kind of file.
     pub(crate) fn open(
         bytes: &'a [u8],

@@ -129,7 +129,7 @@ impl ProofLayout {
         clippy::arithmetic_side_effects,
         reason = "counts of columns of our own circuit"
     )]
-    fn of(key: &plonk::VerifyingKey<G1Affine>) -> Self {
+    pub(crate) fn of(key: &plonk::VerifyingKey<G1Affine>) -> Self {
         let cs = key.cs();
         let lookups = cs.lookups().len();
         let permuted = key.permutation().commitments().len();
@@ -278,7 +278,15 @@ impl VerifyingKey {
         &self.g_lagrange
     }
 
-    pub(crate) fn params(&self) -> &ParamsKZG<Bn256> {
+    /// The secret times the generator of the second group.
+    #[must_use]
+    pub fn s_g2(&self) -> G2Affine {
+        self.params.s_g2()
+    }
+
+    /// halo2's parameters, with only what its verifier reads.
+    #[must_use]
+    pub fn params(&self) -> &ParamsKZG<Bn256> {
         &self.params
     }
 
@@ -380,7 +388,7 @@ fn id_of(body: &[u8]) -> KeyId {
 }
 
 /// halo2's parameters with what its verifier reads: both generators, the secret's image and the size.
-fn verifier_template(k: u32, s_g2: G2Affine) -> Result<ParamsKZG<Bn256>, DecodeError> {
+pub(crate) fn verifier_template(k: u32, s_g2: G2Affine) -> Result<ParamsKZG<Bn256>, DecodeError> {
     let (g, g2) = (G1Affine::generator(), G2Affine::generator());
     // halo2 offers no constructor, so start from parameters of one row, in memory.
     let mut smallest = Writer::default();

@@ -25,6 +25,7 @@
     )
 )]
 
+mod aggregate;
 mod codec;
 mod digest;
 mod error;
@@ -36,6 +37,9 @@ mod span;
 mod statement;
 mod verify;
 
+pub use aggregate::{
+    AggregateKey, AggregateProof, RootShape, check_aggregate, point_limbs, verify_aggregate,
+};
 pub use digest::{ClaimDigest, key_elements, point_elements};
 pub use error::{AggregateError, ChunkError, ClaimError, DecodeError, LinkError, VerifyError};
 pub use key::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey};

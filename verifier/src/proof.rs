@@ -11,7 +11,10 @@ use zk_circuits::{ChunkInstance, Selection};
 
 use crate::DecodeError;
 use crate::codec::{Reader, Writer};
+use crate::error::ChunkError;
 use crate::key::{KeyId, SrsIdentity};
+use crate::statement::Commitments;
+use crate::verify::commitments_of;
 
 const CHUNK_MAGIC: [u8; 8] = *b"zkbpfCHK";
 const EXECUTION_MAGIC: [u8; 8] = *b"zkbpfEXE";
@@ -47,6 +50,15 @@ pub struct ChunkProof {
 }
 
 impl ChunkProof {
+    /// The commitments of memory, pages and program that the proof begins with. Says nothing about
+    /// whether it is valid.
+    ///
+    /// # Errors
+    /// If the bytes do not begin with points.
+    pub fn commitments(&self) -> Result<Commitments, ChunkError> {
+        commitments_of(&self.proof)
+    }
+
     pub(crate) fn hints(&self) -> Hints {
         Hints {
             pages: Arc::clone(&self.pages),
@@ -105,6 +117,57 @@ pub struct RunInfo {
     pub input_size: u64,
 }
 
+impl RunInfo {
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer
+            .bytes(&self.program_id)
+            .sized(self.dialect.as_bytes());
+        writer.u32(self.k).u32(self.operand_bits);
+        self.srs.write(writer);
+        match self.outcome {
+            Outcome::Halt { r0 } => writer.u8(0).u64(r0),
+            Outcome::Trap { kind, pc } => writer.u8(kind_code(kind)).u64(pc.into()),
+        };
+        for value in [self.steps, self.compute_units, self.budget, self.input_size] {
+            writer.u64(value);
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let program_id = reader.array()?;
+        let dialect = std::str::from_utf8(reader.sized("the dialect's name", MAX_NAME_BYTES)?)
+            .map_err(|_| DecodeError::Value {
+                what: "the dialect's name",
+            })?
+            .to_owned();
+        let (k, operand_bits) = (reader.u32()?, reader.u32()?);
+        let srs = SrsIdentity::read(reader)?;
+        let outcome = match (reader.u8()?, reader.u64()?) {
+            (0, r0) => Outcome::Halt { r0 },
+            (code, pc) => {
+                let kind = TrapKind::from_code(code);
+                let kind = kind.ok_or(DecodeError::Value { what: "the trap" })?;
+                let pc = u32::try_from(pc).map_err(|_| DecodeError::Value { what: "the trap" })?;
+                Outcome::Trap { kind, pc }
+            }
+        };
+        let (steps, compute_units) = (reader.u64()?, reader.u64()?);
+        let (budget, input_size) = (reader.u64()?, reader.u64()?);
+        Ok(RunInfo {
+            program_id,
+            dialect,
+            k,
+            operand_bits,
+            srs,
+            outcome,
+            steps,
+            compute_units,
+            budget,
+            input_size,
+        })
+    }
+}
+
 /// The proofs of all chunks of a run: the contents of a proof file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutionProof {
@@ -153,19 +216,7 @@ impl ExecutionProof {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.bytes(&EXECUTION_MAGIC).u16(FORMAT);
-        let info = &self.info;
-        writer
-            .bytes(&info.program_id)
-            .sized(info.dialect.as_bytes());
-        writer.u32(info.k).u32(info.operand_bits);
-        info.srs.write(&mut writer);
-        match info.outcome {
-            Outcome::Halt { r0 } => writer.u8(0).u64(r0),
-            Outcome::Trap { kind, pc } => writer.u8(kind_code(kind)).u64(pc.into()),
-        };
-        for value in [info.steps, info.compute_units, info.budget, info.input_size] {
-            writer.u64(value);
-        }
+        self.info.write(&mut writer);
         if let Some(first) = self.chunks.first() {
             writer.bytes(&first.key.0);
             first.hints().write(&mut writer);
@@ -183,37 +234,7 @@ impl ExecutionProof {
     /// If the bytes are not the encoding of an execution's proofs.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::open(bytes, EXECUTION_MAGIC, FORMAT, "proof file")?;
-        let program_id = reader.array()?;
-        let dialect = std::str::from_utf8(reader.sized("the dialect's name", MAX_NAME_BYTES)?)
-            .map_err(|_| DecodeError::Value {
-                what: "the dialect's name",
-            })?
-            .to_owned();
-        let (k, operand_bits) = (reader.u32()?, reader.u32()?);
-        let srs = SrsIdentity::read(&mut reader)?;
-        let outcome = match (reader.u8()?, reader.u64()?) {
-            (0, r0) => Outcome::Halt { r0 },
-            (code, pc) => {
-                let kind = TrapKind::from_code(code);
-                let kind = kind.ok_or(DecodeError::Value { what: "the trap" })?;
-                let pc = u32::try_from(pc).map_err(|_| DecodeError::Value { what: "the trap" })?;
-                Outcome::Trap { kind, pc }
-            }
-        };
-        let (steps, compute_units) = (reader.u64()?, reader.u64()?);
-        let (budget, input_size) = (reader.u64()?, reader.u64()?);
-        let info = RunInfo {
-            program_id,
-            dialect,
-            k,
-            operand_bits,
-            srs,
-            outcome,
-            steps,
-            compute_units,
-            budget,
-            input_size,
-        };
+        let info = RunInfo::read(&mut reader)?;
         let key = KeyId(reader.array()?);
         let hints = Hints::read(&mut reader)?;
         let count = reader.len("the number of chunks", MAX_CHUNKS, INSTANCE_BYTES)?;

@@ -221,39 +221,46 @@ fn check_canonical(proof: &[u8], layout: ProofLayout) -> Result<Commitments, Chu
         return Err(ChunkError::Length { found, expected });
     }
     let first_opening = layout.points.saturating_add(layout.scalars);
-    let mut head = Vec::with_capacity(Committed::COUNT);
     for (element, bytes) in proof.chunks_exact(ELEMENT_BYTES).enumerate() {
         let is_scalar = (layout.points..first_opening).contains(&element);
-        let point = if is_scalar {
-            canonical_scalar(bytes).map(|_| None)
+        let ok = if is_scalar {
+            canonical_scalar(bytes).is_some()
         } else {
-            canonical_point(bytes).map(Some)
+            canonical_point(bytes).is_some()
         };
-        match point.ok_or(ChunkError::NotCanonical { element })? {
-            Some(point) if head.len() < Committed::COUNT => head.push(point),
-            _ => {}
+        if !ok {
+            return Err(ChunkError::NotCanonical { element });
         }
     }
-    match <[G1Affine; Committed::COUNT]>::try_from(head) {
-        Ok(
-            [
-                entry_private,
-                entry_public,
-                exit_private,
-                exit_public,
-                pages,
-                code,
-                imm,
-                target,
-            ],
-        ) => Ok(Commitments {
-            entry: [entry_private, entry_public],
-            exit: [exit_private, exit_public],
-            pages,
-            program: [code, imm, target],
-        }),
-        Err(_) => Err(ChunkError::Length { found, expected }),
+    commitments_of(proof)
+}
+
+/// The commitments that a chunk's proof begins with.
+pub(crate) fn commitments_of(proof: &[u8]) -> Result<Commitments, ChunkError> {
+    let mut points = [G1Affine::identity(); Committed::COUNT];
+    let mut elements = proof.chunks_exact(ELEMENT_BYTES);
+    for (element, point) in points.iter_mut().enumerate() {
+        *point = elements
+            .next()
+            .and_then(canonical_point)
+            .ok_or(ChunkError::NotCanonical { element })?;
     }
+    let [
+        entry_private,
+        entry_public,
+        exit_private,
+        exit_public,
+        pages,
+        code,
+        imm,
+        target,
+    ] = points;
+    Ok(Commitments {
+        entry: [entry_private, entry_public],
+        exit: [exit_private, exit_public],
+        pages,
+        program: [code, imm, target],
+    })
 }
 
 fn canonical_point(bytes: &[u8]) -> Option<G1Affine> {

@@ -1,0 +1,384 @@
+//! Keys of the aggregation circuits: made one after another, since each is part of the next.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use aggregation::{
+    AggregationCircuit, AggregationShape, Cells, Layer, SPAN_VALUES, Snark, key_hash,
+    protocol,
+};
+use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
+use halo2_base::gates::flex_gate::MultiPhaseThreadBreakPoints;
+use halo2_proofs::SerdeFormat;
+use halo2_proofs::plonk::{self, ProvingKey, keygen_pk2};
+use halo2_proofs::poly::commitment::ParamsProver;
+use halo2_proofs::poly::kzg::commitment::ParamsKZG;
+use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
+use verifier::{AggregateKey, KeyId, RootShape, VerifyingKey};
+use zk_circuits::ChunkInstance;
+
+use super::AggregationConfig;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::keys::{Store, parse_with_id};
+
+/// Which aggregation circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LayerKind {
+    /// Verifies a chunk.
+    Leaf,
+    /// Verifies two leaves or nodes.
+    Node,
+    /// Verifies one leaf or node, for verifiers outside.
+    Root,
+}
+
+impl LayerKind {
+    /// Its name, in files and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Leaf => "leaf",
+            Self::Node => "node",
+            Self::Root => "root",
+        }
+    }
+}
+
+/// What proving with a circuit needs.
+pub(crate) struct LayerKey {
+    pub(crate) shape: AggregationShape,
+    pub(crate) cells: Cells,
+    pub(crate) break_points: MultiPhaseThreadBreakPoints,
+    pub(crate) proving: ProvingKey<G1Affine>,
+}
+
+/// What verifying, and the next circuit, need of a key.
+#[derive(Clone)]
+struct LayerVk {
+    shape: AggregationShape,
+    halo2: plonk::VerifyingKey<G1Affine>,
+}
+
+/// The keys of all layers for one chunk key. Holds at most one proving key in memory.
+pub(crate) struct AggregationKeys {
+    cache: Cache,
+    chunk: Arc<VerifyingKey>,
+    k: u32,
+    pub(crate) params: Arc<ParamsKZG<Bn256>>,
+    proving: Mutex<Option<(LayerKind, Arc<LayerKey>)>>,
+    leaf: OnceLock<LayerVk>,
+    node: OnceLock<LayerVk>,
+}
+
+impl AggregationKeys {
+    pub(crate) fn new(config: &AggregationConfig) -> Result<Self, Error> {
+        let chunk = config.chunk.verifying_key()?;
+        let store = Store::new(&config.chunk)?;
+        let (params, _) = store.srs_of(config.k)?.into_params();
+        Ok(Self {
+            cache: Cache::new(config.chunk.cache_dir()),
+            chunk,
+            k: config.k,
+            params: Arc::new(params),
+            proving: Mutex::default(),
+            leaf: OnceLock::new(),
+            node: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn generator(&self) -> G1Affine {
+        self.params.get_g()[0]
+    }
+
+    pub(crate) fn s_g2(&self) -> G2Affine {
+        self.chunk.s_g2()
+    }
+
+    pub(crate) fn chunk(&self) -> &VerifyingKey {
+        &self.chunk
+    }
+
+    /// The chunks' key as circuits see it.
+    pub(crate) fn chunk_protocol(&self) -> ChunkProtocol {
+        protocol(
+            self.chunk.params(),
+            self.chunk.halo2(),
+            ChunkInstance::LEN,
+            false,
+        )
+    }
+
+    /// The key of leaves or nodes as circuits see it.
+    pub(crate) fn protocol(&self, kind: LayerKind) -> Result<ChunkProtocol, Error> {
+        let vk = self.vk(kind)?;
+        Ok(protocol(&self.params, &vk.halo2, SPAN_VALUES, true))
+    }
+
+    pub(crate) fn key_hash(&self, kind: LayerKind) -> Result<Fr, Error> {
+        Ok(key_hash(&self.protocol(kind)?))
+    }
+
+    fn name(&self, part: &str, kind: LayerKind) -> String {
+        entry_name(part, kind, self.k, self.chunk.id())
+    }
+
+    fn vk(&self, kind: LayerKind) -> Result<LayerVk, Error> {
+        let slot = match kind {
+            LayerKind::Leaf => Some(&self.leaf),
+            LayerKind::Node => Some(&self.node),
+            LayerKind::Root => None,
+        };
+        if let Some(vk) = slot.and_then(OnceLock::get) {
+            return Ok(vk.clone());
+        }
+        let vk = self
+            .cache
+            .load_or_build(&self.name("vk", kind), parse_vk, || {
+                let key = self.proving(kind)?;
+                let vk = LayerVk {
+                    shape: key.shape,
+                    halo2: key.proving.get_vk().clone(),
+                };
+                let bytes = vk_bytes(&vk);
+                Ok((vk, bytes))
+            })?;
+        Ok(slot.map_or(vk.clone(), |slot| slot.get_or_init(|| vk).clone()))
+    }
+
+    /// The proving key of a layer. Drops that of another one first.
+    pub(crate) fn proving(&self, kind: LayerKind) -> Result<Arc<LayerKey>, Error> {
+        // What the circuit needs of those before it is made first: one key in memory at a time.
+        match kind {
+            LayerKind::Leaf => {}
+            LayerKind::Node => drop(self.vk(LayerKind::Leaf)?),
+            LayerKind::Root => {
+                let _ = (self.vk(LayerKind::Leaf)?, self.vk(LayerKind::Node)?);
+            }
+        }
+        {
+            let mut held = self.proving.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*held {
+                Some((found, key)) if *found == kind => return Ok(Arc::clone(key)),
+                _ => *held = None,
+            }
+        }
+        let key = self
+            .cache
+            .load_or_build(&self.name("pk", kind), parse_key, || self.generate(kind))?;
+        let key = Arc::new(key);
+        let mut held = self.proving.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Some((kind, Arc::clone(&key)));
+        Ok(key)
+    }
+
+    /// Frees the memory of the proving key.
+    pub(crate) fn forget(&self) {
+        *self.proving.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn generate(&self, kind: LayerKind) -> Result<(LayerKey, Vec<u8>), Error> {
+        let span = tracing::info_span!("keygen", layer = kind.name(), k = self.k);
+        let _entered = span.enter();
+        tracing::info!("generating keys");
+        let below = |kind| -> Result<Snark, Error> { Ok(Snark::dummy(self.protocol(kind)?)) };
+        let circuit = match kind {
+            LayerKind::Leaf => {
+                let chunk = Snark::dummy(self.chunk_protocol());
+                self.circuit(None, &Layer::Leaf { chunk: &chunk })?
+            }
+            LayerKind::Node => {
+                let child = below(LayerKind::Leaf)?;
+                let layer = Layer::Node {
+                    left: &child,
+                    right: &child,
+                    leaf_key: key_hash(&child.protocol),
+                    // A public value, not part of the circuit.
+                    node_key: Fr::default(),
+                };
+                self.circuit(Some(self.vk(LayerKind::Leaf)?.shape), &layer)?
+            }
+            LayerKind::Root => {
+                let child = below(LayerKind::Leaf)?;
+                let layer = Layer::Root {
+                    span: &child,
+                    leaf_key: key_hash(&child.protocol),
+                    node_key: self.key_hash(LayerKind::Node)?,
+                    chunk_key: self.chunk.id(),
+                };
+                self.circuit(None, &layer)?
+            }
+        };
+        let (shape, circuit) = circuit;
+        let proving = keygen_pk2(&*self.params, &circuit.builder, false).map_err(keygen_error)?;
+        let key = LayerKey {
+            shape,
+            cells: circuit.cells,
+            break_points: circuit.builder.break_points(),
+            proving,
+        };
+        let bytes = key_bytes(&key);
+        Ok((key, bytes))
+    }
+
+    /// The circuit for key generation, in the given shape or in the narrowest.
+    fn circuit(
+        &self,
+        shape: Option<AggregationShape>,
+        layer: &Layer<'_>,
+    ) -> Result<(AggregationShape, AggregationCircuit), Error> {
+        let build = |shape| {
+            AggregationCircuit::keygen(shape, self.generator(), layer).map_err(keygen_error)
+        };
+        // The number of cells does not depend on the columns they are laid out in.
+        let any = AggregationShape::for_cells(self.k, Cells::default());
+        let cells = build(any)?.cells;
+        let narrowest = AggregationShape::for_cells(self.k, cells);
+        let shape = shape.unwrap_or(narrowest);
+        if shape.advice < narrowest.advice || shape.lookup_advice < narrowest.lookup_advice {
+            let reason = "nodes do not fit the shape of leaves; a larger k has room".to_owned();
+            return Err(Error::Keygen { reason });
+        }
+        Ok((shape, build(shape)?))
+    }
+
+    /// The key that verifiers of aggregates need.
+    pub(crate) fn aggregate_key(&self) -> Result<AggregateKey, Error> {
+        let name = self.name("aggregate", LayerKind::Root);
+        let chunk = &self.chunk;
+        self.cache.load_or_build(
+            &name,
+            |bytes| parse_aggregate(bytes, chunk),
+            || {
+                let vk = self.vk(LayerKind::Root)?;
+                let shape = RootShape {
+                    k: vk.shape.k,
+                    advice: vk.shape.advice as u32,
+                    lookup_advice: vk.shape.lookup_advice as u32,
+                };
+                let key = AggregateKey::new(vk.halo2, shape, VerifyingKey::clone(chunk))
+                    .map_err(keygen_error)?;
+                let bytes = [&key.id().0[..], &key.to_bytes()].concat();
+                Ok((key, bytes))
+            },
+        )
+    }
+}
+
+pub(crate) type ChunkProtocol = snark_verifier::verifier::plonk::PlonkProtocol<G1Affine>;
+
+/// The key for aggregates from the cache, without anything else.
+pub(crate) fn cached_aggregate_key(config: &AggregationConfig) -> Result<Option<AggregateKey>, Error> {
+    let chunk = config.chunk.verifying_key()?;
+    let name = entry_name("aggregate", LayerKind::Root, config.k, chunk.id());
+    Ok(Cache::new(config.chunk.cache_dir()).load(&name, |bytes| parse_aggregate(bytes, &chunk)))
+}
+
+/// The chunks' key covers circuit and parameters.
+fn entry_name(part: &str, kind: LayerKind, k: u32, chunk: KeyId) -> String {
+    let (layer, version) = (kind.name(), aggregation::VERSION);
+    format!(
+        "{part}-{layer}-k{k}-v{version}-{}",
+        &chunk.to_string()[..32]
+    )
+}
+
+fn parse_aggregate(bytes: &[u8], chunk: &VerifyingKey) -> Option<AggregateKey> {
+    parse_with_id(bytes, |key, id| {
+        AggregateKey::from_bytes(key, chunk.clone(), id).ok()
+    })
+}
+
+fn keygen_error(error: impl std::fmt::Display) -> Error {
+    Error::Keygen {
+        reason: error.to_string(),
+    }
+}
+
+/// Little-endian numbers in front of a key.
+fn header(numbers: &[usize]) -> Vec<u8> {
+    let count = numbers.len() as u64;
+    let numbers = numbers.iter().map(|number| *number as u64);
+    std::iter::once(count)
+        .chain(numbers)
+        .flat_map(u64::to_le_bytes)
+        .collect()
+}
+
+fn read_header(bytes: &[u8]) -> Option<(Vec<usize>, &[u8])> {
+    let number = |bytes: &[u8]| -> Option<usize> {
+        usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    let (count, rest) = bytes.split_at_checked(8)?;
+    let (numbers, rest) = rest.split_at_checked(number(count)?.checked_mul(8)?)?;
+    let numbers = numbers.chunks(8).map(number).collect::<Option<_>>()?;
+    Some((numbers, rest))
+}
+
+fn read_shape(numbers: &[usize]) -> Option<AggregationShape> {
+    Some(AggregationShape {
+        k: u32::try_from(*numbers.first()?).ok()?,
+        advice: *numbers.get(1)?,
+        lookup_advice: *numbers.get(2)?,
+    })
+}
+
+fn vk_bytes(vk: &LayerVk) -> Vec<u8> {
+    let AggregationShape {
+        k,
+        advice,
+        lookup_advice,
+    } = vk.shape;
+    let mut bytes = header(&[k as usize, advice, lookup_advice]);
+    bytes.extend(vk.halo2.to_bytes(SerdeFormat::RawBytes));
+    bytes
+}
+
+fn parse_vk(bytes: &[u8]) -> Option<LayerVk> {
+    let (numbers, mut rest) = read_header(bytes)?;
+    let shape = read_shape(&numbers)?;
+    let halo2 = plonk::VerifyingKey::<G1Affine>::read::<_, BaseCircuitBuilder<Fr>>(
+        &mut rest,
+        SerdeFormat::RawBytes,
+        shape.params(),
+    )
+    .ok()?;
+    rest.is_empty().then_some(LayerVk { shape, halo2 })
+}
+
+fn key_bytes(key: &LayerKey) -> Vec<u8> {
+    let AggregationShape {
+        k,
+        advice,
+        lookup_advice,
+    } = key.shape;
+    let mut numbers = vec![k as usize, advice, lookup_advice];
+    numbers.extend([key.cells.advice, key.cells.lookup]);
+    // Aggregation circuits have one phase.
+    numbers.extend(key.break_points.iter().flatten());
+    let mut bytes = header(&numbers);
+    bytes.extend(key.proving.to_bytes(SerdeFormat::RawBytes));
+    bytes
+}
+
+fn parse_key(bytes: &[u8]) -> Option<LayerKey> {
+    let (numbers, mut rest) = read_header(bytes)?;
+    let shape = read_shape(&numbers)?;
+    let cells = Cells {
+        advice: *numbers.get(3)?,
+        lookup: *numbers.get(4)?,
+    };
+    let break_points = vec![numbers.get(5..)?.to_vec()];
+    let proving = ProvingKey::<G1Affine>::read::<_, BaseCircuitBuilder<Fr>>(
+        &mut rest,
+        SerdeFormat::RawBytes,
+        shape.params(),
+    )
+    .ok()?;
+    rest.is_empty().then_some(LayerKey {
+        shape,
+        cells,
+        break_points,
+        proving,
+    })
+}
