@@ -162,7 +162,11 @@ fn one_two_three_and_five_chunks_end_as_one_proof() {
         lengths.push(proof.proof.len());
         refused(&proof, &claim, &key);
     }
-    assert!(lengths.iter().all(|length| *length == lengths[0] && *length <= 4096));
+    assert!(
+        lengths
+            .iter()
+            .all(|length| *length == lengths[0] && *length <= 4096)
+    );
 }
 
 /// Everything else than the proof and its claim is refused.

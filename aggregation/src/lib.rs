@@ -16,6 +16,7 @@
 //! pairing: each folds the accumulators below into its own, and the verifier of the root decides it.
 
 mod circuit;
+mod msm;
 mod recursion;
 mod snark;
 mod span;

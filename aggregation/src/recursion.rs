@@ -4,25 +4,23 @@ use std::mem;
 use std::rc::Rc;
 
 use halo2_base::Context;
+use halo2_base::QuantumCell::{Constant, Existing};
 use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
 use halo2_base::gates::{GateInstructions, RangeChip};
-use halo2_base::QuantumCell::{Constant, Existing};
-use halo2_ecc::bigint::ProperCrtUint;
 use halo2_ecc::bn254::FpChip;
-use halo2_ecc::ecc::{BaseFieldEccChip, EcPoint};
 use halo2_ecc::fields::FieldChip;
 use halo2curves::bn256::{Fr, G1Affine};
 use snark_verifier::loader::halo2::Halo2Loader;
-use snark_verifier::pcs::kzg::{KzgAccumulator, KzgAsVerifyingKey};
 use snark_verifier::pcs::AccumulationScheme;
+use snark_verifier::pcs::kzg::{KzgAccumulator, KzgAsVerifyingKey};
 use snark_verifier::system::halo2::transcript::halo2::{PoseidonTranscript, TranscriptObject};
 use snark_verifier::verifier::SnarkVerifier;
 use verifier::{FULL_ROUNDS, PARTIAL_ROUNDS, RATE, WIDTH, poseidon_spec};
 
+use crate::msm::{AssignedPoint, EccChip};
 use crate::snark::{ACCUMULATOR_LEN, LIMB_BITS, LIMBS, Shplonk, Snark, Succinct, Svk};
 use crate::span::{PointElements, Value};
 
-type EccChip<'a> = BaseFieldEccChip<'a, G1Affine>;
 type Loader<'a> = Halo2Loader<G1Affine, EccChip<'a>>;
 type Transcript<'a, 'b> = PoseidonTranscript<
     G1Affine,
@@ -33,7 +31,6 @@ type Transcript<'a, 'b> = PoseidonTranscript<
     FULL_ROUNDS,
     PARTIAL_ROUNDS,
 >;
-type AssignedPoint = EcPoint<Fr, ProperCrtUint<Fr>>;
 
 /// How a circuit knows the key of a proof that it verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +72,9 @@ pub(crate) fn verify(
     for snark in snarks {
         let protocol = match key_as {
             KeyAs::Constant => snark.protocol.loaded(&loader),
-            KeyAs::Witness => snark.protocol.loaded_preprocessed_as_witness(&loader, false),
+            KeyAs::Witness => snark
+                .protocol
+                .loaded_preprocessed_as_witness(&loader, false),
         };
         let instance: Vec<_> = snark
             .instance
@@ -156,8 +155,8 @@ fn fold<'a>(
 /// Requires a point to be on the curve (the identity's stand-in is not), and its coordinates to be below q:
 /// points are equal then exactly if the elements returned are.
 fn canonical(chip: &EccChip<'_>, ctx: &mut Context<Fr>, point: &AssignedPoint) -> PointElements {
-    chip.assert_is_on_curve::<G1Affine>(ctx, point);
-    let field = chip.field_chip();
+    chip.require_on_curve(ctx, point);
+    let field = chip.field();
     let [x, y] = [point.x(), point.y()].map(|coordinate| {
         field.enforce_less_than_p(ctx, coordinate.clone());
         let [low, middle, high] = [0, 1, 2].map(|limb| coordinate.limbs()[limb]);

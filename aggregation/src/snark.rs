@@ -1,15 +1,17 @@
 //! Proofs as recursion sees them, and their verification outside of circuits.
 
 use ff::{Field, PrimeField};
-use group::GroupEncoding;
 use group::prime::PrimeCurveAffine;
+use group::{Curve, GroupEncoding};
 use halo2_proofs::arithmetic::CurveAffine;
+use halo2_proofs::plonk;
 use halo2_proofs::poly::commitment::Params;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
-use halo2_proofs::plonk;
-use halo2curves::bn256::{Bn256, Fq, Fr, G1Affine, G2Affine, pairing};
+use halo2curves::bn256::{Bn256, Fq, Fr, G1, G1Affine, G2Affine, pairing};
 use snark_verifier::loader::native::NativeLoader;
-use snark_verifier::pcs::kzg::{Bdfg21, KzgAccumulator, KzgAs, KzgSuccinctVerifyingKey, LimbsEncoding};
+use snark_verifier::pcs::kzg::{
+    Bdfg21, KzgAccumulator, KzgAs, KzgSuccinctVerifyingKey, LimbsEncoding,
+};
 use snark_verifier::system::halo2::{Config, compile};
 use snark_verifier::verifier::SnarkVerifier;
 use snark_verifier::verifier::plonk::{PlonkProtocol, PlonkSuccinctVerifier};
@@ -84,28 +86,45 @@ pub fn protocol(
 /// The identity of a key inside of circuits: the hash of its commitments and of its transcript's start.
 #[must_use]
 pub fn key_hash(protocol: &PlonkProtocol<G1Affine>) -> Fr {
-    let mut elements: Vec<Fr> = protocol.preprocessed.iter().flat_map(point_elements).collect();
+    let mut elements: Vec<Fr> = protocol
+        .preprocessed
+        .iter()
+        .flat_map(point_elements)
+        .collect();
     elements.extend(protocol.transcript_initial_state);
     poseidon(&elements)
 }
 
 impl Snark {
-    /// A proof of the right form for this key, which proves nothing: key generation needs one.
+    /// A proof of the right form for this key, which proves nothing: key generation needs one. Different
+    /// numbers give different ones.
     #[must_use]
-    pub fn dummy(protocol: PlonkProtocol<G1Affine>) -> Self {
+    pub fn dummy(protocol: PlonkProtocol<G1Affine>, number: u64) -> Self {
+        // Points in no simple relation, since circuits add some of them without further cases.
+        let mut scalar = Fr::from(number + 2);
+        let mut point = || {
+            scalar = scalar.square() + Fr::from(number);
+            (G1::generator() * scalar).to_affine()
+        };
         let points = protocol.num_witness.iter().sum::<usize>() + protocol.quotient.num_chunk();
-        let point = G1Affine::default().to_bytes();
-        let mut proof = point.as_ref().repeat(points);
-        proof.extend(vec![0; 32 * protocol.evaluations.len()]);
+        let mut proof = Vec::new();
+        for _ in 0..points {
+            proof.extend(point().to_bytes().as_ref());
+        }
+        let scalars = 1..=protocol.evaluations.len() as u64;
+        proof.extend(scalars.flat_map(|value| Fr::from(value + number).to_repr()));
         // The opening.
-        proof.extend(point.as_ref().repeat(2));
+        for _ in 0..2 {
+            proof.extend(point().to_bytes().as_ref());
+        }
         let mut instance = vec![Fr::ZERO; protocol.num_instance.iter().sum()];
         if !protocol.accumulator_indices.is_empty() {
-            // Any point that is not the identity.
-            let limbs = point_limbs(&G1Affine::generator());
-            let limbs = limbs.iter().chain(&limbs);
+            let limbs = [point(), point()]
+                .iter()
+                .flat_map(point_limbs)
+                .collect::<Vec<_>>();
             for (value, limb) in instance.iter_mut().zip(limbs) {
-                *value = *limb;
+                *value = limb;
             }
         }
         Self {

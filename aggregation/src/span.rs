@@ -321,7 +321,11 @@ impl<'a> SpanGadget<'a> {
         let setup: Vec<Value> = halves
             .into_iter()
             .chain([version, entry, input_size, budget])
-            .chain([memory, pages, code, immediate, target].into_iter().flatten())
+            .chain(
+                [memory, pages, code, immediate, target]
+                    .into_iter()
+                    .flatten(),
+            )
             .collect();
         let ending_1 = self.packed(ctx, &[(r0, 0), (steps, 64), (units, 128)]);
         let ending_2 = self.packed(

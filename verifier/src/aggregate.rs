@@ -182,9 +182,10 @@ impl AggregateKey {
         };
         let params = shape.params().ok_or(wrong.clone())?;
         let format = SerdeFormat::RawBytes;
-        let key =
-            plonk::VerifyingKey::<G1Affine>::read::<_, BaseCircuitBuilder<Fr>>(&mut root, format, params)
-                .map_err(|_| wrong)?;
+        let key = plonk::VerifyingKey::<G1Affine>::read::<_, BaseCircuitBuilder<Fr>>(
+            &mut root, format, params,
+        )
+        .map_err(|_| wrong)?;
         if !root.is_empty() || key.transcript_repr().to_repr() != transcript_repr {
             return Err(DecodeError::Key {
                 reason: "it is for another circuit",
@@ -373,8 +374,8 @@ pub fn verify_aggregate(
     check_aggregate(proof, key).map_err(|reason| VerifyError::Aggregate { reason })?;
     let run = |reason| VerifyError::Run { reason };
     check_ranges(&proof.run).map_err(run)?;
-    let outcome: Outcome =
-        check_claim(&proof.run, &proof.hints, claim, &key.chunk).map_err(|(_, reason)| run(reason))?;
+    let outcome: Outcome = check_claim(&proof.run, &proof.hints, claim, &key.chunk)
+        .map_err(|(_, reason)| run(reason))?;
     let statement = statement_of(&proof.run, outcome, claim, &key.chunk, None);
     Ok(ExecutionStatement {
         key: key.id,

@@ -5,9 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aggregation::{
-    AggregationCircuit, Layer, SPAN_VALUES, Snark, SnarkError, accumulator_points,
-};
+use aggregation::{AggregationCircuit, Layer, SPAN_VALUES, Snark, SnarkError, accumulator_points};
 use ff::PrimeField;
 use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
 use halo2_proofs::plonk::create_proof;
@@ -317,7 +315,14 @@ impl Aggregator {
         .map_err(|reason| failed(kind, reason))?;
         let instance = circuit.instance();
         let mut transcript = transcript();
-        create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, BaseCircuitBuilder<Fr>>(
+        create_proof::<
+            KZGCommitmentScheme<Bn256>,
+            ProverSHPLONK<'_, Bn256>,
+            _,
+            _,
+            _,
+            BaseCircuitBuilder<Fr>,
+        >(
             &self.keys.params,
             &key.proving,
             &[circuit.builder],

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aggregation::{
-    AggregationCircuit, AggregationShape, Cells, Layer, SPAN_VALUES, Snark, key_hash,
-    protocol,
+    AggregationCircuit, AggregationShape, Cells, Layer, SPAN_VALUES, Snark, key_hash, protocol,
 };
 use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
 use halo2_base::gates::flex_gate::MultiPhaseThreadBreakPoints;
@@ -181,25 +180,27 @@ impl AggregationKeys {
         let span = tracing::info_span!("keygen", layer = kind.name(), k = self.k);
         let _entered = span.enter();
         tracing::info!("generating keys");
-        let below = |kind| -> Result<Snark, Error> { Ok(Snark::dummy(self.protocol(kind)?)) };
+        let leaf = |number| -> Result<Snark, Error> {
+            Ok(Snark::dummy(self.protocol(LayerKind::Leaf)?, number))
+        };
         let circuit = match kind {
             LayerKind::Leaf => {
-                let chunk = Snark::dummy(self.chunk_protocol());
+                let chunk = Snark::dummy(self.chunk_protocol(), 1);
                 self.circuit(None, &Layer::Leaf { chunk: &chunk })?
             }
             LayerKind::Node => {
-                let child = below(LayerKind::Leaf)?;
+                let (left, right) = (leaf(1)?, leaf(2)?);
                 let layer = Layer::Node {
-                    left: &child,
-                    right: &child,
-                    leaf_key: key_hash(&child.protocol),
+                    left: &left,
+                    right: &right,
+                    leaf_key: key_hash(&left.protocol),
                     // A public value, not part of the circuit.
                     node_key: Fr::default(),
                 };
                 self.circuit(Some(self.vk(LayerKind::Leaf)?.shape), &layer)?
             }
             LayerKind::Root => {
-                let child = below(LayerKind::Leaf)?;
+                let child = leaf(1)?;
                 let layer = Layer::Root {
                     span: &child,
                     leaf_key: key_hash(&child.protocol),
@@ -268,7 +269,9 @@ impl AggregationKeys {
 pub(crate) type ChunkProtocol = snark_verifier::verifier::plonk::PlonkProtocol<G1Affine>;
 
 /// The key for aggregates from the cache, without anything else.
-pub(crate) fn cached_aggregate_key(config: &AggregationConfig) -> Result<Option<AggregateKey>, Error> {
+pub(crate) fn cached_aggregate_key(
+    config: &AggregationConfig,
+) -> Result<Option<AggregateKey>, Error> {
     let chunk = config.chunk.verifying_key()?;
     let name = entry_name("aggregate", LayerKind::Root, config.k, chunk.id());
     Ok(Cache::new(config.chunk.cache_dir()).load(&name, |bytes| parse_aggregate(bytes, &chunk)))
