@@ -92,13 +92,15 @@ impl EvmClaim {
     #[must_use]
     pub fn digest(&self, setup: Fr) -> Fr {
         let fields = self.ending.fields();
-        let ending1 = sum(&[(fields.r0, 0), (self.steps, 64), (self.units, 128)]);
-        let ending2 = sum(&[
-            (fields.pc_out.into(), 0),
-            (fields.trap_pc.into(), 32),
-            (fields.trap_kind.into(), 64),
-            (fields.status.into(), 72),
-            (fields.stopped.into(), 80),
+        let ending1 = packed(&[
+            &fields.r0.to_le_bytes(),
+            &self.steps.to_le_bytes(),
+            &self.units.to_le_bytes(),
+        ]);
+        let ending2 = packed(&[
+            &fields.pc_out.to_le_bytes(),
+            &fields.trap_pc.to_le_bytes(),
+            &[fields.trap_kind, fields.status, fields.stopped.into()],
         ]);
         poseidon(&[setup, self.input, self.output, ending1, ending2])
     }
@@ -120,13 +122,14 @@ impl EvmClaim {
     }
 }
 
-/// `Σ value · 2^shift`.
-fn sum(terms: &[(u64, u64)]) -> Fr {
-    let two = Fr::from(2);
-    terms
-        .iter()
-        .map(|&(value, shift)| Fr::from(value) * two.pow_vartime([shift]))
-        .fold(Fr::ZERO, |sum, term| sum + term)
+/// Numbers side by side, the first the lowest. They are 24 bytes at most, so that they make a field element.
+fn packed(parts: &[&[u8]]) -> Fr {
+    let mut bytes = [0; 32];
+    bytes
+        .iter_mut()
+        .zip(parts.iter().copied().flatten())
+        .for_each(|(to, from)| *to = *from);
+    Fr::from_repr(bytes).unwrap_or(Fr::ZERO)
 }
 
 fn word(value: Fr) -> [u8; 32] {

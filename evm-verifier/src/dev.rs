@@ -25,6 +25,8 @@ use revm::{
 };
 use serde_json::{Value, json};
 
+use crate::{Contracts, claim::code_hash, claim::constructor_arguments};
+
 /// The compiler's version: generated contracts accept no other.
 pub const SOLC_VERSION: &str = "0.8.19";
 
@@ -200,6 +202,12 @@ pub enum Called {
 }
 
 impl Called {
+    /// It returned `true`.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        matches!(self, Self::Returned { output, .. } if output.split_last() == Some((&1, &[0; 31])))
+    }
+
     fn of<E: std::fmt::Debug>(result: Result<ExecutionResult, E>) -> (Self, Option<Address>) {
         let called = match result {
             Ok(ExecutionResult::Success {
@@ -240,6 +248,13 @@ pub struct Deployed {
     pub address: [u8; 20],
     /// Gas of the deployment.
     pub gas: u64,
+}
+
+/// Gas of a call before its first instruction.
+#[must_use]
+pub fn intrinsic_gas(calldata: &[u8]) -> u64 {
+    let bytes = calldata.iter().map(|byte| if *byte == 0 { 4 } else { 16 });
+    bytes.fold(21_000, |sum: u64, gas| sum.saturating_add(gas))
 }
 
 /// An EVM with nothing in it but what is deployed.
@@ -320,5 +335,48 @@ impl Chain {
             ..Default::default()
         };
         Called::of(self.evm.transact(transaction).map(|outcome| outcome.result)).0
+    }
+}
+
+/// Both contracts, compiled and deployed on a chain of their own.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Where they are.
+    pub chain: Chain,
+    /// The generated contract's code.
+    pub verifier_code: Compiled,
+    /// The wrapper's code.
+    pub wrapper_code: Compiled,
+    /// The generated contract.
+    pub verifier: Deployed,
+    /// The wrapper.
+    pub wrapper: Deployed,
+}
+
+impl Deployment {
+    /// Compiles and deploys them.
+    ///
+    /// # Errors
+    ///
+    /// If a source or a constructor is refused, or a contract is too large.
+    pub fn new(solc: &Solc, contracts: &Contracts) -> Result<Self, DevError> {
+        let verifier_code = solc.compile(&contracts.verifier, "Halo2Verifier")?;
+        let wrapper_code = solc.compile(&contracts.wrapper, "ZkbpfVerifier")?;
+        let mut chain = Chain::default();
+        let verifier = chain.deploy(&verifier_code.deployment, &[])?;
+        let arguments = constructor_arguments(verifier.address, code_hash(&verifier_code.runtime));
+        let wrapper = chain.deploy(&wrapper_code.deployment, &arguments)?;
+        Ok(Self {
+            chain,
+            verifier_code,
+            wrapper_code,
+            verifier,
+            wrapper,
+        })
+    }
+
+    /// Calls the wrapper.
+    pub fn call(&mut self, calldata: &[u8]) -> Called {
+        self.chain.call(self.wrapper.address, calldata)
     }
 }

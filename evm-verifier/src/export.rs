@@ -141,7 +141,7 @@ pub fn export(key: &RootKey<'_>, pins: &Pins) -> Result<Contracts, ExportError> 
     };
     let warning = if pins.insecure_srs { WARNING } else { "" };
     Ok(Contracts {
-        verifier: format!("{warning}{}", verifier(key, protocol)?.trim_start()),
+        verifier: format!("{warning}{}", verifier(key, &protocol)?.trim_start()),
         wrapper: format!("{warning}{}", wrapper(pins, layout)),
         layout,
     })
@@ -187,7 +187,7 @@ fn protocol(key: &RootKey<'_>) -> Result<PlonkProtocol<G1Affine>, ExportError> {
     Ok(compile(&params, key.vk, config))
 }
 
-fn verifier(key: &RootKey<'_>, protocol: PlonkProtocol<G1Affine>) -> Result<String, ExportError> {
+fn verifier(key: &RootKey<'_>, protocol: &PlonkProtocol<G1Affine>) -> Result<String, ExportError> {
     let failed = |error| ExportError::Generator(format!("{error:?}"));
     let deciding = KzgDecidingKey::<Bn256>::new(key.g, key.g2, key.s_g2);
     let loader = EvmLoader::new::<Fq, Fr>();

@@ -8,10 +8,10 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Circuit, Deployment, NARROW, Shape, WIDE, accumulator, claim, limbs, pins};
+use common::{Circuit, NARROW, Setting, Shape, WIDE, accumulator, claim, limbs, pins};
 use evm_verifier::{
     Ending, EvmClaim, ExportError, MAX_CODE_BYTES, Pins, ProofLayout, RootKey, calldata, code_hash,
-    constructor_arguments, dev::Called, dev::Chain, digest_calldata, export,
+    constructor_arguments, dev::Called, dev::Chain, dev::intrinsic_gas, digest_calldata, export,
 };
 use ff::{Field as _, PrimeField as _};
 use group::prime::PrimeCurveAffine as _;
@@ -52,21 +52,6 @@ fn error(called: &Called) -> Option<String> {
     }
 }
 
-fn accepted(called: &Called) -> bool {
-    let mut yes = [0; 32];
-    yes[31] = 1;
-    matches!(called, Called::Returned { output, .. } if output[..] == yes)
-}
-
-/// Gas of a transaction before its first instruction.
-fn intrinsic_gas(calldata: &[u8]) -> u64 {
-    21_000
-        + calldata
-            .iter()
-            .map(|byte| if *byte == 0 { 4 } else { 16 })
-            .sum::<u64>()
-}
-
 fn gas(called: &Called) -> u64 {
     match called {
         Called::Returned { gas, .. } => *gas,
@@ -74,7 +59,7 @@ fn gas(called: &Called) -> u64 {
     }
 }
 
-fn honest(deployment: &Deployment) -> Vec<u8> {
+fn honest(deployment: &Setting) -> Vec<u8> {
     let accumulator = accumulator(Fr::from(99));
     let digest = claim().digest(pins().setup);
     calldata(
@@ -85,12 +70,12 @@ fn honest(deployment: &Deployment) -> Vec<u8> {
 }
 
 fn accepts_honest(shape: Shape) {
-    let Some(mut it) = Deployment::new(shape) else {
+    let Some(mut it) = Setting::new(shape) else {
         return;
     };
     let honest = honest(&it);
-    let called = it.chain.call(it.wrapper.address, &honest);
-    assert!(accepted(&called), "{called:?}");
+    let called = it.call(&honest);
+    assert!(called.is_true(), "{called:?}");
 
     // The generated contract by itself, with the calldata that the wrapper makes.
     let proof = &honest[4 + HEAD_WORDS * 32..];
@@ -99,13 +84,13 @@ fn accepts_honest(shape: Shape) {
     digest.reverse();
     let limbs = &honest[4 + ACCUMULATOR_AT * 32..][..12 * 32];
     let inner = [limbs, &digest, proof].concat();
-    let direct = it.chain.call(it.verifier.address, &inner);
+    let direct = it.on_chain.chain.call(it.on_chain.verifier.address, &inner);
     let own = |called, data: &[u8]| gas(called) - intrinsic_gas(data);
     let inner_gas = own(&direct, &inner);
     let digest_call = digest_calldata(&claim());
-    let digested = it.chain.call(it.wrapper.address, &digest_call);
+    let digested = it.call(&digest_call);
 
-    for code in [&it.verifier_code, &it.wrapper_code] {
+    for code in [&it.on_chain.verifier_code, &it.on_chain.wrapper_code] {
         assert!(
             code.runtime.len() <= MAX_CODE_BYTES,
             "{} bytes",
@@ -117,10 +102,10 @@ fn accepts_honest(shape: Shape) {
          a call {} gas: {} calldata and transaction, {} pairing contract, {} wrapper, of which {} digest",
         shape.advice,
         proof.len(),
-        it.verifier_code.runtime.len(),
-        it.wrapper_code.runtime.len(),
-        it.verifier.gas,
-        it.wrapper.gas,
+        it.on_chain.verifier_code.runtime.len(),
+        it.on_chain.wrapper_code.runtime.len(),
+        it.on_chain.verifier.gas,
+        it.on_chain.wrapper.gas,
         gas(&called),
         intrinsic_gas(&honest),
         inner_gas,
@@ -141,7 +126,7 @@ fn an_honest_call_of_a_wide_circuit_is_accepted() {
 
 #[test]
 fn every_ending_is_accepted() {
-    let Some(mut it) = Deployment::new(NARROW) else {
+    let Some(mut it) = Setting::new(NARROW) else {
         return;
     };
     let accumulator = accumulator(Fr::from(3));
@@ -163,10 +148,8 @@ fn every_ending_is_accepted() {
             ..claim()
         };
         let proof = it.circuit.prove(&accumulator, claim.digest(pins().setup));
-        let called = it
-            .chain
-            .call(it.wrapper.address, &calldata(&claim, &accumulator, &proof));
-        assert!(accepted(&called), "{ending:?}: {called:?}");
+        let called = it.call(&calldata(&claim, &accumulator, &proof));
+        assert!(called.is_true(), "{ending:?}: {called:?}");
     }
 }
 
@@ -488,18 +471,18 @@ fn forgeries(honest: &[u8], layout: ProofLayout) -> Vec<(&'static str, Vec<u8>)>
 }
 
 fn rejects_forgeries(shape: Shape, at_least: usize) {
-    let Some(mut it) = Deployment::new(shape) else {
+    let Some(mut it) = Setting::new(shape) else {
         return;
     };
     let honest = honest(&it);
-    let called = it.chain.call(it.wrapper.address, &honest);
-    assert!(accepted(&called), "{called:?}");
+    let called = it.call(&honest);
+    assert!(called.is_true(), "{called:?}");
 
     let mut table: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     let forgeries = forgeries(&honest, it.contracts.layout);
     assert!(forgeries.len() >= at_least, "only {}", forgeries.len());
     for (kind, data) in &forgeries {
-        let called = it.chain.call(it.wrapper.address, data);
+        let called = it.call(data);
         let error = error(&called).unwrap_or_else(|| panic!("{kind} is accepted: {data:02x?}"));
         *table.entry(kind).or_default().entry(error).or_default() += 1;
     }
@@ -512,7 +495,7 @@ fn rejects_forgeries(shape: Shape, at_least: usize) {
             .collect();
         eprintln!("  {kind:<28}{total:>5}  {}", errors.join(", "));
     }
-    assert!(accepted(&it.chain.call(it.wrapper.address, &honest)));
+    assert!(it.call(&honest).is_true());
 }
 
 #[test]
@@ -527,17 +510,14 @@ fn forgeries_of_a_wide_circuit_s_call_are_rejected() {
 
 #[test]
 fn a_proof_of_one_claim_proves_no_other() {
-    let Some(mut it) = Deployment::new(NARROW) else {
+    let Some(mut it) = Setting::new(NARROW) else {
         return;
     };
     let accumulator = accumulator(Fr::from(4));
     let honest = claim();
     let proof = it.circuit.prove(&accumulator, honest.digest(pins().setup));
-    let mut call = |claim: &EvmClaim| {
-        it.chain
-            .call(it.wrapper.address, &calldata(claim, &accumulator, &proof))
-    };
-    assert!(accepted(&call(&honest)));
+    let mut call = |claim: &EvmClaim| it.call(&calldata(claim, &accumulator, &proof));
+    assert!(call(&honest).is_true());
     let r0 = 0xdead_beef_0000_0001;
     for changed in [
         EvmClaim {
@@ -598,16 +578,13 @@ fn a_proof_of_one_claim_proves_no_other() {
     let foreign = it
         .circuit
         .prove(&accumulator, honest.digest(pins().setup + Fr::ONE));
-    let called = it.chain.call(
-        it.wrapper.address,
-        &calldata(&honest, &accumulator, &foreign),
-    );
+    let called = it.call(&calldata(&honest, &accumulator, &foreign));
     assert_eq!(error(&called).as_deref(), Some("ProofRejected"));
 }
 
 #[test]
 fn an_outcome_that_no_run_has_is_refused() {
-    let Some(mut it) = Deployment::new(NARROW) else {
+    let Some(mut it) = Setting::new(NARROW) else {
         return;
     };
     let endings = [
@@ -647,10 +624,10 @@ fn an_outcome_that_no_run_has_is_refused() {
     ];
     for (ending, forged) in endings.into_iter().zip(forged) {
         let honest = digest_calldata(&EvmClaim { ending, ..claim() });
-        assert_eq!(error(&it.chain.call(it.wrapper.address, &honest)), None);
+        assert_eq!(error(&it.call(&honest)), None);
         for (word, value) in forged {
             let data = Words { data: &honest }.with(&[(*word, number(*value))]);
-            let called = it.chain.call(it.wrapper.address, &data);
+            let called = it.call(&data);
             assert_eq!(
                 error(&called).as_deref(),
                 Some("InvalidClaim"),
@@ -662,17 +639,16 @@ fn an_outcome_that_no_run_has_is_refused() {
 
 #[test]
 fn a_valid_proof_with_an_accumulator_that_fails_the_pairing_is_rejected() {
-    let Some(mut it) = Deployment::new(NARROW) else {
+    let Some(mut it) = Setting::new(NARROW) else {
         return;
     };
     let digest = claim().digest(pins().setup);
     let mut call = |accumulator: &[Fr; 12]| {
         let proof = it.circuit.prove(accumulator, digest);
-        it.chain
-            .call(it.wrapper.address, &calldata(&claim(), accumulator, &proof))
+        it.call(&calldata(&claim(), accumulator, &proof))
     };
     let good = accumulator(Fr::from(6));
-    assert!(accepted(&call(&good)));
+    assert!(call(&good).is_true());
 
     let mut crossed = good;
     crossed.rotate_left(6);
@@ -697,7 +673,7 @@ fn a_valid_proof_with_an_accumulator_that_fails_the_pairing_is_rejected() {
 /// Why the wrapper has to look at every word: the generated contract reduces them.
 #[test]
 fn the_generated_contract_alone_accepts_aliases() {
-    let Some(mut it) = Deployment::new(NARROW) else {
+    let Some(mut it) = Setting::new(NARROW) else {
         return;
     };
     let honest = honest(&it);
@@ -723,7 +699,7 @@ fn the_generated_contract_alone_accepts_aliases() {
     ];
     for data in calls {
         assert!(matches!(
-            it.chain.call(it.verifier.address, &data),
+            it.on_chain.chain.call(it.on_chain.verifier.address, &data),
             Called::Returned { .. }
         ));
     }
@@ -731,43 +707,52 @@ fn the_generated_contract_alone_accepts_aliases() {
 
 #[test]
 fn the_constructor_refuses_other_code() {
-    let Some(mut it) = Deployment::new(NARROW) else {
+    let Some(mut it) = Setting::new(NARROW) else {
         return;
     };
-    let hash = code_hash(&it.verifier_code.runtime);
-    let wrapper = it.wrapper_code.deployment.clone();
-    it.chain
-        .deploy(&wrapper, &constructor_arguments(it.verifier.address, hash))
+    let hash = code_hash(&it.on_chain.verifier_code.runtime);
+    let wrapper = it.on_chain.wrapper_code.deployment.clone();
+    it.on_chain
+        .chain
+        .deploy(
+            &wrapper,
+            &constructor_arguments(it.on_chain.verifier.address, hash),
+        )
         .unwrap();
     let wrong = |address, hash| constructor_arguments(address, hash);
     let mut other_hash = hash;
     other_hash[31] ^= 1;
     let selector = hex::encode(&code_hash(b"WrongVerifier()")[..4]);
     for arguments in [
-        wrong(it.verifier.address, other_hash),
-        wrong(it.wrapper.address, hash),
+        wrong(it.on_chain.verifier.address, other_hash),
+        wrong(it.on_chain.wrapper.address, hash),
         // Addresses without code: whose hash is zero, or that of nothing.
         wrong([7; 20], hash),
         wrong([7; 20], [0; 32]),
         wrong([0; 20], code_hash(&[])),
         wrong([1; 20], code_hash(&[])),
     ] {
-        let error = it.chain.deploy(&wrapper, &arguments).unwrap_err();
+        let error = it.on_chain.chain.deploy(&wrapper, &arguments).unwrap_err();
         assert!(error.to_string().contains(&selector), "{error}");
     }
 }
 
 #[test]
 fn the_constructor_refuses_a_chain_without_the_curve() {
-    let Some(it) = Deployment::new(NARROW) else {
+    let Some(it) = Setting::new(NARROW) else {
         return;
     };
     let mut chain = Chain::without_bn254();
-    let verifier = chain.deploy(&it.verifier_code.deployment, &[]).unwrap();
-    let arguments = constructor_arguments(verifier.address, code_hash(&it.verifier_code.runtime));
+    let verifier = chain
+        .deploy(&it.on_chain.verifier_code.deployment, &[])
+        .unwrap();
+    let arguments = constructor_arguments(
+        verifier.address,
+        code_hash(&it.on_chain.verifier_code.runtime),
+    );
     // The same deployment is what `Deployment` did on a chain that has it.
     let error = chain
-        .deploy(&it.wrapper_code.deployment, &arguments)
+        .deploy(&it.on_chain.wrapper_code.deployment, &arguments)
         .unwrap_err();
     let selector = hex::encode(&code_hash(b"MissingPrecompile()")[..4]);
     assert!(error.to_string().contains(&selector), "{error}");
@@ -775,7 +760,7 @@ fn the_constructor_refuses_a_chain_without_the_curve() {
 
 #[test]
 fn digests_are_the_same_in_rust_and_in_the_contract() {
-    let Some(mut it) = Deployment::new(NARROW) else {
+    let Some(mut it) = Setting::new(NARROW) else {
         return;
     };
     let mut rng = ChaCha20Rng::seed_from_u64(2);
@@ -801,7 +786,7 @@ fn digests_are_the_same_in_rust_and_in_the_contract() {
             steps: rng.next_u64(),
             units: rng.next_u64(),
         };
-        let called = it.chain.call(it.wrapper.address, &digest_calldata(&claim));
+        let called = it.call(&digest_calldata(&claim));
         let Called::Returned { output, .. } = called else {
             panic!("{called:?}")
         };

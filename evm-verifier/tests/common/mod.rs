@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use evm_verifier::{
-    Contracts, Ending, EvmClaim, Pins, RootKey, code_hash, constructor_arguments,
-    dev::{Chain, Compiled, Deployed, DevError, Solc},
+    Contracts, Ending, EvmClaim, Pins, RootKey,
+    dev::{Called, Deployment, DevError, Solc},
     export,
 };
 use ff::{Field as _, PrimeField as _};
@@ -156,18 +156,14 @@ impl Circuit {
     }
 }
 
-/// Both contracts of a circuit, deployed.
-pub(crate) struct Deployment {
+/// A circuit, and its contracts on a chain.
+pub(crate) struct Setting {
     pub(crate) circuit: Circuit,
     pub(crate) contracts: Contracts,
-    pub(crate) verifier_code: Compiled,
-    pub(crate) wrapper_code: Compiled,
-    pub(crate) chain: Chain,
-    pub(crate) verifier: Deployed,
-    pub(crate) wrapper: Deployed,
+    pub(crate) on_chain: Deployment,
 }
 
-impl Deployment {
+impl Setting {
     /// `None`, and a message, on a machine without a compiler.
     #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
     pub(crate) fn new(shape: Shape) -> Option<Self> {
@@ -181,20 +177,15 @@ impl Deployment {
         };
         let circuit = Circuit::new(shape);
         let contracts = circuit.export();
-        let verifier_code = solc.compile(&contracts.verifier, "Halo2Verifier").unwrap();
-        let wrapper_code = solc.compile(&contracts.wrapper, "ZkbpfVerifier").unwrap();
-        let mut chain = Chain::default();
-        let verifier = chain.deploy(&verifier_code.deployment, &[]).unwrap();
-        let arguments = constructor_arguments(verifier.address, code_hash(&verifier_code.runtime));
-        let wrapper = chain.deploy(&wrapper_code.deployment, &arguments).unwrap();
+        let on_chain = Deployment::new(&solc, &contracts).unwrap();
         Some(Self {
             circuit,
             contracts,
-            verifier_code,
-            wrapper_code,
-            chain,
-            verifier,
-            wrapper,
+            on_chain,
         })
+    }
+
+    pub(crate) fn call(&mut self, calldata: &[u8]) -> Called {
+        self.on_chain.call(calldata)
     }
 }
