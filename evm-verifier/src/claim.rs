@@ -122,7 +122,8 @@ impl EvmClaim {
     }
 }
 
-/// Numbers side by side, the first the lowest. They are 24 bytes at most, so that they make a field element.
+/// Numbers side by side, the first the lowest. They are 24 bytes at most, so that they make a field
+/// element.
 fn packed(parts: &[&[u8]]) -> Fr {
     let mut bytes = [0; 32];
     bytes
@@ -174,7 +175,8 @@ pub fn digest_calldata(claim: &EvmClaim) -> Vec<u8> {
         .collect()
 }
 
-/// The arguments of the wrapper's constructor, which follow its code in the transaction that deploys it.
+/// The arguments of the wrapper's constructor, which follow its code in the transaction that
+/// deploys it.
 #[must_use]
 pub fn constructor_arguments(verifier: [u8; 20], code_hash: [u8; 32]) -> [u8; 64] {
     let mut arguments = [0; 64];

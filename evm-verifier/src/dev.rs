@@ -1,7 +1,8 @@
 //! Compiles the contracts and runs them in an EVM, for tests.
 //!
-//! The compiler is npm's `solc`, which [`Solc::install`] fetches once. Where there is no node, no npm or no registry,
-//! it says so with [`DevError::Unavailable`], and a test that has no compiler can do nothing but say so too.
+//! The compiler is npm's `solc`, which [`Solc::install`] fetches once. Where there is no node, no
+//! npm or no registry, it says so with [`DevError::Unavailable`], and a test that has no compiler
+//! can do nothing but say so too.
 
 use std::{
     fs,
@@ -111,8 +112,8 @@ impl Solc {
         Ok(Self { directory })
     }
 
-    /// Compiles one contract of a source, with the compiler's defaults and without metadata, so that the code's hash
-    /// depends on the code only.
+    /// Compiles one contract of a source, with the compiler's defaults and without metadata, so
+    /// that the code's hash depends on the code only.
     ///
     /// # Errors
     ///

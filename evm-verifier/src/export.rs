@@ -33,8 +33,8 @@ type RootVerifier = PlonkVerifier<KzgAs<Bn256, Bdfg21>, LimbsEncoding<3, 88>>;
 const WRAPPER: &str = include_str!("../contracts/ZkbpfVerifier.sol");
 
 const WARNING: &str = "\
-// INSECURE. The key of this contract comes from a test setup whose secret is public: anybody can make a proof of
-// anything that it accepts. For tests only.
+// INSECURE. The key of this contract comes from a test setup whose secret is public: anybody can
+// make a proof of anything that it accepts. For tests only.
 ";
 
 /// The key of the root circuit, and the part of the SRS that belongs to it.
@@ -63,7 +63,8 @@ pub struct Pins {
     pub insecure_srs: bool,
 }
 
-/// Where points and scalars are in a proof: points of 64 bytes, then scalars of 32, then the opening's two points.
+/// Where points and scalars are in a proof: points of 64 bytes, then scalars of 32, then the
+/// opening's two points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProofLayout {
     /// Points before the scalars.
@@ -167,8 +168,8 @@ fn protocol(key: &RootKey<'_>) -> Result<PlonkProtocol<G1Affine>, ExportError> {
     if on_curve.into_iter().any(|on_curve| !bool::from(on_curve)) {
         return Err(ExportError::Srs);
     }
-    // snark-verifier asks a set of parameters for nothing but its size. Those of one row are the four points that the
-    // key has, and can be read from them.
+    // snark-verifier asks a set of parameters for nothing but its size. Those of one row are the
+    // four points that the key has, and can be read from them.
     let bytes = [
         0_u32.to_le_bytes().to_vec(),
         key.g.to_raw_bytes(),

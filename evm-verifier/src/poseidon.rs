@@ -1,8 +1,8 @@
 //! Poseidon over BN254's scalar field, here and as Yul.
 //!
-//! The permutation is the one with sparse matrices, equal to the textbook one but with 8 products in a
-//! partial round instead of 12. In Yul, sums stay unreduced where they cannot overflow: three reduced values
-//! are below 2^256, which is more than 5 times the modulus.
+//! The permutation is the one with sparse matrices, equal to the textbook one but with 8 products
+//! in a partial round instead of 12. In Yul, sums stay unreduced where they cannot overflow: three
+//! reduced values are below 2^256, which is more than 5 times the modulus.
 
 use std::fmt::Write as _;
 
@@ -27,7 +27,8 @@ pub fn poseidon(elements: &[Fr]) -> Fr {
     hasher.squeeze()
 }
 
-/// The hash of a commitment: of its coordinates, each as its low 176 bits and the rest. The identity counts as (0, 0).
+/// The hash of a commitment: of its coordinates, each as its low 176 bits and the rest. The
+/// identity counts as (0, 0).
 #[must_use]
 pub fn point_commitment(point: &G1Affine) -> Fr {
     let [x, y] = [point.x, point.y].map(|coordinate| {

@@ -24,7 +24,8 @@ use snark_verifier_sdk::{evm::gen_evm_proof_shplonk, gen_pk};
 const K: u32 = 10;
 const SRS_SEED: u64 = 5;
 
-/// Columns: advice, and the one for lookups, which `halo2-base` leaves out beside a single advice column.
+/// Columns: advice, and the one for lookups, which `halo2-base` leaves out beside a single advice
+/// column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) advice: usize,
@@ -167,22 +168,21 @@ impl Setting {
     /// `None`, and a message, on a machine without a compiler.
     #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
     pub(crate) fn new(shape: Shape) -> Option<Self> {
-        let solc = match Solc::install(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
-            Ok(solc) => solc,
-            Err(DevError::Unavailable(reason)) => {
-                eprintln!("\n!! SKIPPED: the contracts are not tested: no solc: {reason}\n");
-                return None;
-            }
-            Err(error) => panic!("{error}"),
-        };
         let circuit = Circuit::new(shape);
         let contracts = circuit.export();
-        let on_chain = Deployment::new(&solc, &contracts).unwrap();
-        Some(Self {
-            circuit,
-            contracts,
-            on_chain,
-        })
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        match Solc::install(directory).and_then(|solc| Deployment::new(&solc, &contracts)) {
+            Ok(on_chain) => Some(Self {
+                circuit,
+                contracts,
+                on_chain,
+            }),
+            Err(DevError::Unavailable(reason)) => {
+                eprintln!("\n!! SKIPPED: the contracts are not tested: no solc: {reason}\n");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     pub(crate) fn call(&mut self, calldata: &[u8]) -> Called {
