@@ -1,12 +1,15 @@
 //! Parses the command line, runs one verb, and maps its end to an exit code.
 
+mod aggregate;
 mod args;
 mod cache;
 mod environment;
+mod export_verifier;
 mod inspect;
 mod keygen;
 mod output;
 mod program;
+mod proof_file;
 mod prove;
 mod run;
 mod usage;
@@ -92,6 +95,8 @@ fn execute(args: &Args) -> Result<Ending, Failure> {
         Verb::Keygen(keygen) => keygen::execute(keygen, common),
         Verb::Prove(prove) => prove::execute(prove, common),
         Verb::Verify(verify) => verify::execute(verify, common),
+        Verb::Aggregate(aggregate) => aggregate::execute(aggregate, common),
+        Verb::ExportVerifier(export) => export_verifier::execute(export, common),
         Verb::Inspect(inspect) => inspect::execute(inspect, common),
         Verb::Cache(cache) => cache::execute(*cache, common),
     }

@@ -82,7 +82,7 @@
 //! The crates behind this one, in the order of the pipeline: [`bpf_tracer`], [`zk_circuits`],
 //! [`prover`], [`verifier`].
 
-pub use {aggregation, bpf_tracer, prover, verifier, zk_circuits};
+pub use {aggregation, bpf_tracer, evm_verifier, prover, verifier, zk_circuits};
 
 pub use bpf_tracer::{
     DEFAULT_COMPUTE_UNITS, DEFAULT_STEP_LIMIT, Dialect, Environment, ExecutionTrace, Input,

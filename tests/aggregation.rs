@@ -1,4 +1,4 @@
-//! One proof for any number of chunks, at full size: circuits of 2^21 rows.
+//! One proof for any number of chunks, at full size: leaves and nodes of 2^20 rows, a root of 2^21.
 //!
 //! Takes about an hour and 10 GiB; finished proofs and keys stay in the directory that
 //! `ZKBPF_AGGREGATION_DIR` names (without it, in the target directory), and are taken up again.

@@ -5,8 +5,6 @@ use group::prime::PrimeCurveAffine;
 use group::{Curve, GroupEncoding};
 use halo2_proofs::arithmetic::CurveAffine;
 use halo2_proofs::plonk;
-use halo2_proofs::poly::commitment::Params;
-use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fq, Fr, G1, G1Affine, G2Affine, pairing};
 use snark_verifier::loader::native::NativeLoader;
 use snark_verifier::pcs::kzg::{
@@ -70,7 +68,6 @@ pub enum SnarkError {
 /// not.
 #[must_use]
 pub fn protocol(
-    params: &ParamsKZG<Bn256>,
     key: &plonk::VerifyingKey<G1Affine>,
     public_values: usize,
     accumulates: bool,
@@ -79,8 +76,8 @@ pub fn protocol(
     let config = Config::kzg()
         .with_num_instance(vec![public_values])
         .with_accumulator_indices(indices);
-    debug_assert_eq!(params.k(), key.get_domain().k());
-    compile(params, key, config)
+    let params = verifier::params_of_size(key.get_domain().k());
+    compile(&params, key, config)
 }
 
 /// The identity of a key inside of circuits: the hash of its commitments and of its transcript's start.

@@ -50,8 +50,8 @@ mod export;
 mod poseidon;
 
 pub use claim::{
-    ACCUMULATOR_LIMBS, Ending, EvmClaim, aggregate_calldata, calldata, code_hash, constructor_arguments,
-    digest_calldata,
+    ACCUMULATOR_LIMBS, Ending, EvmClaim, aggregate_calldata, calldata, code_hash,
+    constructor_arguments, digest_calldata,
 };
 pub use export::{
     Contracts, ExportError, MAX_CODE_BYTES, PUBLIC_VALUES, Pins, ProofLayout, RootKey, export,

@@ -24,30 +24,36 @@ pub use keys::LayerKind;
 #[derive(Clone, Debug)]
 pub struct AggregationConfig {
     chunk: KeygenConfig,
-    k: u32,
+    span_k: u32,
+    root_k: u32,
     memory_budget: Option<u64>,
     work_dir: Option<PathBuf>,
 }
 
 impl AggregationConfig {
-    /// Default size of the circuits, as the base-2 logarithm of their rows.
-    pub const DEFAULT_K: u32 = 21;
+    /// Default size of leaves and nodes, as the base-2 logarithm of their rows: the least work.
+    pub const SPAN_K: u32 = 20;
+    /// Default size of the root, which must be narrow.
+    pub const ROOT_K: u32 = 21;
 
     /// For chunks that were proved with this configuration, whose cache and parameters are used.
     #[must_use]
     pub fn new(chunk: &KeygenConfig) -> Self {
         Self {
             chunk: chunk.clone(),
-            k: Self::DEFAULT_K,
+            span_k: Self::SPAN_K,
+            root_k: Self::ROOT_K,
             memory_budget: None,
             work_dir: None,
         }
     }
 
-    /// Circuits of `2^k` rows. Part of the key: verifiers must use the same.
+    /// Leaves and nodes of `2^span_k` rows, a root of `2^root_k`. Part of the key: verifiers must use the
+    /// same.
     #[must_use]
-    pub fn with_k(mut self, k: u32) -> Self {
-        self.k = k;
+    pub fn with_k(mut self, span_k: u32, root_k: u32) -> Self {
+        self.span_k = span_k;
+        self.root_k = root_k;
         self
     }
 

@@ -68,6 +68,13 @@ pub(crate) enum Verb {
     /// environment have the defaults of `prove`, and an input must be given. The outcome is then a halt,
     /// of sBPF programs with r0 = 0, which is Solana's success.
     Verify(Verify),
+    /// Turn the proofs of a run's chunks into one proof of constant size.
+    ///
+    /// Takes minutes for each chunk and about 10 GiB; the keys, made once, take minutes and 8 GB of the
+    /// cache.
+    Aggregate(Aggregate),
+    /// Write contracts that verify an aggregate, and others of the same program, on a chain.
+    ExportVerifier(ExportVerifier),
     /// Show what a proof file says about itself, without checking any of it.
     Inspect(Inspect),
     /// The cache of keys.
@@ -292,6 +299,46 @@ pub(crate) struct Inspect {
     /// The proof file.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Aggregate {
+    /// The proof file, of a run's chunks.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The proof file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Where finished parts are kept, to be taken up again after an interruption. Default: beside the
+    /// output, until it is there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// Refuse to start what would take more memory than this.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory_budget: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportVerifier {
+    /// The proof file, an aggregate.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// For Ethereum and chains like it.
+    #[arg(long, required = true)]
+    pub(crate) evm: bool,
+    /// The directory to write to.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// The program that the contract is for. Default: the one that the file names, if it was proved or
+    /// verified with this cache before.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "raw_hex")]
+    pub(crate) program: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) environment: EnvironmentArgs,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use zkbpf::ExecutionProof;
+use zkbpf::ChunkProof;
 use zkbpf::zk_circuits::Selection;
 
 use super::args::{Common, Inspect};
 use super::output::{self, OutcomeJson};
-use super::{Ending, Failure, program};
+use super::proof_file::ProofFile;
+use super::{Ending, Failure};
 
 #[derive(Serialize)]
 struct InspectJson {
@@ -31,7 +32,10 @@ struct InspectJson {
     /// Whether the program table holds all of the program, not only what the run needed.
     whole_program: bool,
     proof_bytes: usize,
-    chunks: Vec<ChunkJson>,
+    /// Whether it is one proof for all chunks.
+    aggregate: bool,
+    /// Not there for an aggregate.
+    chunks: Option<Vec<ChunkJson>>,
 }
 
 #[derive(Serialize)]
@@ -49,28 +53,37 @@ struct ChunkJson {
     proof_bytes: usize,
 }
 
+fn chunk_json(chunk: &ChunkProof) -> ChunkJson {
+    let instance = &chunk.instance;
+    ChunkJson {
+        index: instance.index,
+        steps_in: instance.steps_in,
+        steps_out: instance.steps_out,
+        units_in: instance.units_in,
+        units_out: instance.units_out,
+        pc_in: instance.pc_in,
+        pc_out: instance.pc_out,
+        depth_in: instance.depth_in,
+        depth_out: instance.depth_out,
+        running_out: instance.running_out,
+        proof_bytes: chunk.proof.len(),
+    }
+}
+
 pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure> {
-    let bytes = program::read(&args.file)?;
-    let proof = ExecutionProof::from_bytes(&bytes)
-        .map_err(|error| Failure::input(format!("{}: {error}", args.file.display())))?;
+    let (proof, proof_bytes) =
+        ProofFile::read(&args.file).map_err(|error| error.failure(&args.file))?;
     let info = proof.info();
-    let first = proof.chunks().first();
-    let chunks = proof.chunks().iter().map(|chunk| {
-        let instance = &chunk.instance;
-        ChunkJson {
-            index: instance.index,
-            steps_in: instance.steps_in,
-            steps_out: instance.steps_out,
-            units_in: instance.units_in,
-            units_out: instance.units_out,
-            pc_in: instance.pc_in,
-            pc_out: instance.pc_out,
-            depth_in: instance.depth_in,
-            depth_out: instance.depth_out,
-            running_out: instance.running_out,
-            proof_bytes: chunk.proof.len(),
+    let (key, pages, selection, chunks) = match &proof {
+        ProofFile::Chunks(proof) => {
+            let Some(first) = proof.chunks().first() else {
+                return Err(Failure::input("there are no chunks"));
+            };
+            let chunks = proof.chunks().iter().map(chunk_json).collect();
+            (first.key, first.pages.len(), &first.selection, Some(chunks))
         }
-    });
+        ProofFile::Aggregate(proof) => (proof.key, proof.pages().len(), proof.selection(), None),
+    };
     let json = InspectJson {
         verified: false,
         program_id: hex::encode(info.program_id),
@@ -83,13 +96,18 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
         k: info.k,
         srs: info.srs.to_string(),
         insecure: info.srs.is_insecure(),
-        key: first.map(|chunk| chunk.key.to_string()).unwrap_or_default(),
-        pages: first.map(|chunk| chunk.pages.len()).unwrap_or_default(),
-        whole_program: first.is_some_and(|chunk| *chunk.selection == Selection::Whole),
-        proof_bytes: bytes.len(),
-        chunks: chunks.collect(),
+        aggregate: chunks.is_none(),
+        key: key.to_string(),
+        pages,
+        whole_program: **selection == Selection::Whole,
+        proof_bytes,
+        chunks,
     };
 
+    let parts = json.chunks.as_ref().map_or_else(
+        || "one proof for all chunks".to_owned(),
+        |chunks| output::chunks(chunks.len()),
+    );
     let mut text = format!(
         "NOT VERIFIED: this is what the file says; `zkbpf verify` checks it.\n\
          outcome     {}\nsteps       {}\nunits       {} of at most {}\ninput       {} bytes\nisa         {}\n\
@@ -102,7 +120,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
         json.input_size,
         json.isa,
         json.k,
-        output::chunks(json.chunks.len()),
+        parts,
         json.proof_bytes,
         json.srs,
         json.key,
@@ -111,7 +129,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
     if json.insecure {
         text.push_str("\nINSECURE    the parameters are for tests: anyone can forge such proofs");
     }
-    for chunk in &json.chunks {
+    for chunk in json.chunks.iter().flatten() {
         // Writing to a string does not fail.
         let _ = write!(
             text,

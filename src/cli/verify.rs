@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
-use zkbpf::verifier::DecodeError;
 use zkbpf::{
-    Claim, ExecutionProof, ExecutionStatement, ExpectedOutcome, Outcome, Program, verify_execution,
+    AggregationConfig, Claim, ExecutionStatement, ExpectedOutcome, Outcome, Program,
+    verify_aggregate, verify_execution,
 };
 
 use super::args::{Common, Verify};
 use super::output::{self, OutcomeJson};
+use super::proof_file::{ProofFile, Unreadable};
 use super::{Ending, Failure, environment, program};
 
 #[derive(Serialize)]
@@ -25,6 +26,7 @@ struct VerifyJson {
     steps: u64,
     /// One for each step, and what system calls cost.
     compute_units: u64,
+    /// An aggregate does not tell.
     chunks: Option<usize>,
     input_checked: bool,
     outcome_checked: bool,
@@ -62,13 +64,10 @@ pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure>
         output::result(common, &json, &format!("INVALID: {}", json.reason))?;
         Ok(Ending::Invalid)
     };
-    let bytes = program::read(&args.file)?;
-    let proof = match ExecutionProof::from_bytes(&bytes) {
-        Ok(proof) => proof,
-        Err(error @ (DecodeError::Magic { .. } | DecodeError::Format { .. })) => {
-            return Err(Failure::input(format!("{}: {error}", args.file.display())));
-        }
-        Err(error) => return refuse(error.to_string()),
+    let proof = match ProofFile::read(&args.file) {
+        Ok((proof, _)) => proof,
+        Err(Unreadable::NotAProof(failure)) => return Err(failure),
+        Err(Unreadable::Malformed(reason)) => return refuse(reason),
     };
     let config = program::config(common, proof.info().k)?;
     if let Err(error) = config.shape() {
@@ -83,9 +82,16 @@ pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure>
             "it was made with parameters {found}, not {expected}"
         ));
     }
-    let start = Instant::now();
-    let verified = verify_execution(proof.chunks(), &claim, &key);
-    let verify_ms = start.elapsed().as_secs_f64() * 1e3;
+    let (verified, verify_ms) = match &proof {
+        ProofFile::Chunks(proof) => timed(|| verify_execution(proof.chunks(), &claim, &key)),
+        ProofFile::Aggregate(proof) => {
+            let config = AggregationConfig::new(&config);
+            let key = config
+                .key()
+                .map_err(|error| program::failure(common, &error))?;
+            timed(|| verify_aggregate(proof, &claim, &key))
+        }
+    };
     let statement = match verified {
         Ok(statement) => statement,
         Err(error) => return refuse(error.to_string()),
@@ -97,6 +103,13 @@ pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure>
         program::remember(common, &claim.program, source);
     }
     accept(&statement, verify_ms, args, common)
+}
+
+/// A result, and the milliseconds that it took.
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let result = work();
+    (result, start.elapsed().as_secs_f64() * 1e3)
 }
 
 fn expected_program(

@@ -1,5 +1,7 @@
 //! The proof of a whole run in one piece, and its verification.
 
+use std::sync::Arc;
+
 use bpf_tracer::Outcome;
 use ff::PrimeField;
 use group::GroupEncoding;
@@ -14,7 +16,7 @@ use halo2_proofs::poly::kzg::strategy::SingleStrategy;
 use halo2curves::bn256::{Bn256, Fq, Fr, G1Affine, G2Affine, pairing};
 use snark_verifier::loader::native::NativeLoader;
 use snark_verifier::system::halo2::transcript::evm::EvmTranscript;
-use zk_circuits::ChunkInstance;
+use zk_circuits::{ChunkInstance, Selection};
 
 use crate::DecodeError;
 use crate::codec::{Reader, Writer};
@@ -233,6 +235,18 @@ impl AggregateProof {
             accumulator,
             proof,
         }
+    }
+
+    /// Hint: numbers of the pages of memory that the run uses, ascending.
+    #[must_use]
+    pub fn pages(&self) -> &[u64] {
+        &self.hints.pages
+    }
+
+    /// Hint: the part of the program that the program table holds.
+    #[must_use]
+    pub fn selection(&self) -> &Arc<Selection> {
+        &self.hints.selection
     }
 
     /// The public values of the root circuit: the accumulator's limbs, then the claim digest.

@@ -387,6 +387,16 @@ fn id_of(body: &[u8]) -> KeyId {
     )
 }
 
+/// Parameters of which only the size means something, for code that asks for no more.
+///
+/// # Panics
+/// Never: they are made of generators.
+#[must_use]
+pub fn params_of_size(k: u32) -> ParamsKZG<Bn256> {
+    #[expect(clippy::expect_used, reason = "generators are well-formed points")]
+    verifier_template(k, G2Affine::generator()).expect("generators are points")
+}
+
 /// halo2's parameters with what its verifier reads: both generators, the secret's image and the size.
 pub(crate) fn verifier_template(k: u32, s_g2: G2Affine) -> Result<ParamsKZG<Bn256>, DecodeError> {
     let (g, g2) = (G1Affine::generator(), G2Affine::generator());

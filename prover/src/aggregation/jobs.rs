@@ -314,6 +314,7 @@ impl Aggregator {
         )
         .map_err(|reason| failed(kind, reason))?;
         let instance = circuit.instance();
+        let params = self.keys.params(kind)?;
         let mut transcript = transcript();
         create_proof::<
             KZGCommitmentScheme<Bn256>,
@@ -323,7 +324,7 @@ impl Aggregator {
             _,
             BaseCircuitBuilder<Fr>,
         >(
-            &self.keys.params,
+            &params,
             &key.proving,
             &[circuit.builder],
             &[&[&instance]],

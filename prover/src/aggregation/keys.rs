@@ -9,7 +9,7 @@ use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
 use halo2_base::gates::flex_gate::MultiPhaseThreadBreakPoints;
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::plonk::{self, ProvingKey, keygen_pk2};
-use halo2_proofs::poly::commitment::ParamsProver;
+use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use verifier::{AggregateKey, KeyId, RootShape, VerifyingKey};
@@ -62,9 +62,9 @@ struct LayerVk {
 /// The keys of all layers for one chunk key. Holds at most one proving key in memory.
 pub(crate) struct AggregationKeys {
     cache: Cache,
+    config: AggregationConfig,
     chunk: Arc<VerifyingKey>,
-    k: u32,
-    pub(crate) params: Arc<ParamsKZG<Bn256>>,
+    params: Mutex<Option<Arc<ParamsKZG<Bn256>>>>,
     proving: Mutex<Option<(LayerKind, Arc<LayerKey>)>>,
     leaf: OnceLock<LayerVk>,
     node: OnceLock<LayerVk>,
@@ -72,14 +72,11 @@ pub(crate) struct AggregationKeys {
 
 impl AggregationKeys {
     pub(crate) fn new(config: &AggregationConfig) -> Result<Self, Error> {
-        let chunk = config.chunk.verifying_key()?;
-        let store = Store::new(&config.chunk)?;
-        let (params, _) = store.srs_of(config.k)?.into_params();
         Ok(Self {
             cache: Cache::new(config.chunk.cache_dir()),
-            chunk,
-            k: config.k,
-            params: Arc::new(params),
+            chunk: config.chunk.verifying_key()?,
+            config: config.clone(),
+            params: Mutex::default(),
             proving: Mutex::default(),
             leaf: OnceLock::new(),
             node: OnceLock::new(),
@@ -87,7 +84,23 @@ impl AggregationKeys {
     }
 
     pub(crate) fn generator(&self) -> G1Affine {
-        self.params.get_g()[0]
+        self.chunk.params().get_g()[0]
+    }
+
+    fn k(&self, kind: LayerKind) -> u32 {
+        k_of(&self.config, kind)
+    }
+
+    /// The parameters of a layer. Drops those of another size first.
+    pub(crate) fn params(&self, kind: LayerKind) -> Result<Arc<ParamsKZG<Bn256>>, Error> {
+        let k = self.k(kind);
+        let mut held = self.params.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(params) = held.as_ref().filter(|params| params.k() == k) {
+            return Ok(Arc::clone(params));
+        }
+        *held = None;
+        let (params, _) = Store::new(&self.config.chunk)?.srs_of(k)?.into_params();
+        Ok(Arc::clone(held.insert(Arc::new(params))))
     }
 
     pub(crate) fn s_g2(&self) -> G2Affine {
@@ -100,18 +113,12 @@ impl AggregationKeys {
 
     /// The chunks' key as circuits see it.
     pub(crate) fn chunk_protocol(&self) -> ChunkProtocol {
-        protocol(
-            self.chunk.params(),
-            self.chunk.halo2(),
-            ChunkInstance::LEN,
-            false,
-        )
+        protocol(self.chunk.halo2(), ChunkInstance::LEN, false)
     }
 
     /// The key of leaves or nodes as circuits see it.
     pub(crate) fn protocol(&self, kind: LayerKind) -> Result<ChunkProtocol, Error> {
-        let vk = self.vk(kind)?;
-        Ok(protocol(&self.params, &vk.halo2, SPAN_VALUES, true))
+        Ok(protocol(&self.vk(kind)?.halo2, SPAN_VALUES, true))
     }
 
     pub(crate) fn key_hash(&self, kind: LayerKind) -> Result<Fr, Error> {
@@ -119,7 +126,7 @@ impl AggregationKeys {
     }
 
     fn name(&self, part: &str, kind: LayerKind) -> String {
-        entry_name(part, kind, self.k, self.chunk.id())
+        entry_name(part, kind, &self.config, self.chunk.id())
     }
 
     fn vk(&self, kind: LayerKind) -> Result<LayerVk, Error> {
@@ -177,7 +184,7 @@ impl AggregationKeys {
     }
 
     fn generate(&self, kind: LayerKind) -> Result<(LayerKey, Vec<u8>), Error> {
-        let span = tracing::info_span!("keygen", layer = kind.name(), k = self.k);
+        let span = tracing::info_span!("keygen", layer = kind.name(), k = self.k(kind));
         let _entered = span.enter();
         tracing::info!("generating keys");
         let leaf = |number| -> Result<Snark, Error> {
@@ -186,7 +193,7 @@ impl AggregationKeys {
         let circuit = match kind {
             LayerKind::Leaf => {
                 let chunk = Snark::dummy(self.chunk_protocol(), 1);
-                self.circuit(None, &Layer::Leaf { chunk: &chunk })?
+                self.circuit(kind, None, &Layer::Leaf { chunk: &chunk })?
             }
             LayerKind::Node => {
                 let (left, right) = (leaf(1)?, leaf(2)?);
@@ -197,7 +204,7 @@ impl AggregationKeys {
                     // A public value, not part of the circuit.
                     node_key: Fr::default(),
                 };
-                self.circuit(Some(self.vk(LayerKind::Leaf)?.shape), &layer)?
+                self.circuit(kind, Some(self.vk(LayerKind::Leaf)?.shape), &layer)?
             }
             LayerKind::Root => {
                 let child = leaf(1)?;
@@ -207,11 +214,12 @@ impl AggregationKeys {
                     node_key: self.key_hash(LayerKind::Node)?,
                     chunk_key: self.chunk.id(),
                 };
-                self.circuit(None, &layer)?
+                self.circuit(kind, None, &layer)?
             }
         };
         let (shape, circuit) = circuit;
-        let proving = keygen_pk2(&*self.params, &circuit.builder, false).map_err(keygen_error)?;
+        let params = self.params(kind)?;
+        let proving = keygen_pk2(&*params, &circuit.builder, false).map_err(keygen_error)?;
         let key = LayerKey {
             shape,
             cells: circuit.cells,
@@ -225,16 +233,18 @@ impl AggregationKeys {
     /// The circuit for key generation, in the given shape or in the narrowest.
     fn circuit(
         &self,
+        kind: LayerKind,
         shape: Option<AggregationShape>,
         layer: &Layer<'_>,
     ) -> Result<(AggregationShape, AggregationCircuit), Error> {
+        let k = self.k(kind);
         let build = |shape| {
             AggregationCircuit::keygen(shape, self.generator(), layer).map_err(keygen_error)
         };
         // The number of cells does not depend on the columns they are laid out in.
-        let any = AggregationShape::for_cells(self.k, Cells::default());
+        let any = AggregationShape::for_cells(k, Cells::default());
         let cells = build(any)?.cells;
-        let narrowest = AggregationShape::for_cells(self.k, cells);
+        let narrowest = AggregationShape::for_cells(k, cells);
         let shape = shape.unwrap_or(narrowest);
         if shape.advice < narrowest.advice || shape.lookup_advice < narrowest.lookup_advice {
             let reason = "nodes do not fit the shape of leaves; a larger k has room".to_owned();
@@ -273,17 +283,29 @@ pub(crate) fn cached_aggregate_key(
     config: &AggregationConfig,
 ) -> Result<Option<AggregateKey>, Error> {
     let chunk = config.chunk.verifying_key()?;
-    let name = entry_name("aggregate", LayerKind::Root, config.k, chunk.id());
+    let name = entry_name("aggregate", LayerKind::Root, config, chunk.id());
     Ok(Cache::new(config.chunk.cache_dir()).load(&name, |bytes| parse_aggregate(bytes, &chunk)))
 }
 
 /// The chunks' key covers circuit and parameters.
-fn entry_name(part: &str, kind: LayerKind, k: u32, chunk: KeyId) -> String {
+fn entry_name(part: &str, kind: LayerKind, config: &AggregationConfig, chunk: KeyId) -> String {
     let (layer, version) = (kind.name(), aggregation::VERSION);
+    let below = match kind {
+        LayerKind::Leaf | LayerKind::Node => String::new(),
+        LayerKind::Root => format!("-on-k{}", config.span_k),
+    };
     format!(
-        "{part}-{layer}-k{k}-v{version}-{}",
+        "{part}-{layer}-k{}{below}-v{version}-{}",
+        k_of(config, kind),
         &chunk.to_string()[..32]
     )
+}
+
+fn k_of(config: &AggregationConfig, kind: LayerKind) -> u32 {
+    match kind {
+        LayerKind::Leaf | LayerKind::Node => config.span_k,
+        LayerKind::Root => config.root_k,
+    }
 }
 
 fn parse_aggregate(bytes: &[u8], chunk: &VerifyingKey) -> Option<AggregateKey> {

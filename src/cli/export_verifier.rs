@@ -1,0 +1,98 @@
+//! `export-verifier`: contracts that verify aggregates like a given one, and the call for that one.
+
+use std::fs;
+
+use serde::Serialize;
+use zkbpf::evm_verifier::{aggregate_calldata, export_aggregate};
+use zkbpf::verifier::ClaimDigest;
+use zkbpf::{AggregationConfig, Claim, ExpectedOutcome, verify_aggregate};
+
+use super::args::{Common, ExportVerifier};
+use super::proof_file::ProofFile;
+use super::{Ending, Failure, environment, output, program};
+
+#[derive(Serialize)]
+struct ExportJson {
+    program_id: String,
+    /// What the wrapper is fixed to.
+    setup: String,
+    key: String,
+    slots: u32,
+    proof_bytes: usize,
+    insecure: bool,
+    files: Vec<String>,
+}
+
+pub(crate) fn execute(args: &ExportVerifier, common: &Common) -> Result<Ending, Failure> {
+    program::require_srs(common)?;
+    let (proof, _) = ProofFile::read(&args.file).map_err(|error| error.failure(&args.file))?;
+    let ProofFile::Aggregate(proof) = proof else {
+        let name = args.file.display();
+        let message =
+            format!("{name} has a proof for each chunk; `zkbpf aggregate` makes them one");
+        return Err(Failure::input(message));
+    };
+    let program = match &args.program {
+        None => program::recall(common, &hex::encode(proof.info.program_id))?,
+        Some(path) => program::load(Some(path), &args.load)?.0,
+    };
+    let failure = |error| program::failure(common, &error);
+    let config = program::config(common, proof.info.k)?;
+    let key = AggregationConfig::new(&config).key().map_err(failure)?;
+    // The contract is fixed to what the proof was made with: that must be this program's.
+    let claim = Claim {
+        environment: environment::load(&args.environment, program.dialect())?,
+        input: None,
+        outcome: ExpectedOutcome::Any,
+        output: None,
+        return_data: Vec::new(),
+        compute_units: None,
+        budget: program::budget(&args.limits, program.dialect()),
+        program,
+    };
+    if let Err(error) = verify_aggregate(&proof, &claim, &key) {
+        let json = serde_json::json!({ "valid": false, "reason": error.to_string() });
+        output::result(common, &json, &format!("INVALID: {error}"))?;
+        return Ok(Ending::Invalid);
+    }
+    let slots = u32::try_from(claim.program.instructions().len()).map_err(Failure::other)?;
+    let contracts = export_aggregate(&proof, &key, slots).map_err(Failure::other)?;
+    let calldata = aggregate_calldata(&proof, &key)
+        .ok_or_else(|| Failure::other("the run ends in no way that a contract knows"))?;
+
+    fs::create_dir_all(&args.output)
+        .map_err(|error| Failure::other(format!("{}: {error}", args.output.display())))?;
+    let calldata = format!("0x{}\n", hex::encode(calldata));
+    let mut files = Vec::new();
+    for (name, contents) in [
+        ("Halo2Verifier.sol", &contracts.verifier),
+        ("ZkbpfVerifier.sol", &contracts.wrapper),
+        ("calldata.hex", &calldata),
+    ] {
+        let path = args.output.join(name);
+        program::write_whole(&path, contents.as_bytes())?;
+        files.push(path.display().to_string());
+    }
+    let digest = ClaimDigest::of(&proof.run, key.chunk_key().id());
+    let json = ExportJson {
+        program_id: hex::encode(claim.program.id()),
+        setup: format!("{:?}", digest.setup),
+        key: key.id().to_string(),
+        slots,
+        proof_bytes: proof.proof.len(),
+        insecure: key.chunk_key().srs().is_insecure(),
+        files,
+    };
+    let mut text = format!(
+        "contracts   {}\nsetup       {}\nkey         {}\nprogram id  {}\n\
+         Compile with solc 0.8.19 without the optimizer; docs/aggregation.md says how to deploy.",
+        json.files.join(", "),
+        json.setup,
+        json.key,
+        json.program_id
+    );
+    if json.insecure {
+        text.push_str("\nINSECURE    the parameters are for tests: anyone can forge such proofs");
+    }
+    output::done(common, &json, &text)
+}
