@@ -1,7 +1,11 @@
 //! One proof for any number of chunks, at full size: leaves and nodes of 2^20 rows, a root of 2^21.
 //!
 //! Takes about an hour and 10 GiB; finished proofs and keys stay in the directory that
-//! `ZKBPF_AGGREGATION_DIR` names (without it, in the target directory), and are taken up again.
+//! `ZKBPF_AGGREGATION_DIR` names (without it, in the target directory), and are taken up again:
+//!
+//! ```sh
+//! cargo test --release --test aggregation -- --ignored --nocapture --test-threads 1
+//! ```
 
 mod asm;
 
@@ -10,7 +14,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use asm::{EXIT, Fields, bytecode};
+use halo2_proofs::dev::MockProver;
+use halo2curves::bn256::{Fr, G1Affine};
 use rustix::time::{ClockId, clock_gettime};
+use zkbpf::aggregation::{AggregationCircuit, AggregationShape, Layer, Snark};
+use zkbpf::evm_verifier::dev::{Called, Deployment, DevError, Solc};
+use zkbpf::evm_verifier::{MAX_CODE_BYTES, aggregate_calldata, export_aggregate};
+use zkbpf::prover::{Aggregator, LayerKind, SpanProof};
 use zkbpf::verifier::{AggregateError, ClaimError, VerifyError};
 use zkbpf::{
     AggregateProof, AggregationConfig, AggregationEvent, Claim, ExecutionProof, ExecutionTrace,
@@ -128,7 +138,7 @@ fn peak_gib() -> f64 {
 }
 
 #[test]
-#[ignore = "an hour and 10 GiB: cargo test --release --test aggregation -- --ignored --nocapture"]
+#[ignore = "an hour and 10 GiB; the command is at the top of the file"]
 #[expect(clippy::print_stderr, reason = "the table is what the test shows")]
 fn one_two_three_and_five_chunks_end_as_one_proof() {
     std::fs::create_dir_all(directory()).expect("writable");
@@ -209,5 +219,233 @@ fn refused(proof: &AggregateProof, claim: &Claim, key: &zkbpf::AggregateKey) {
             error(&changed, claim),
             VerifyError::Aggregate { .. }
         ));
+    }
+}
+
+/// The spans of the run in two chunks: both leaves and their node.
+fn spans(trace: &ExecutionTrace, aggregator: &Aggregator) -> [SpanProof; 3] {
+    let proof = chunk_proofs(trace, 2);
+    let quiet = |_: AggregationEvent| ();
+    let [first, second] = [0, 1].map(|chunk| {
+        let chunk = &proof.chunks()[chunk];
+        aggregator.leaf(chunk, &quiet).expect("proved")
+    });
+    let node = aggregator.node(&first, &second, &quiet).expect("proved");
+    [first, second, node]
+}
+
+/// Whether a circuit's constraints hold.
+fn accepts(shape: AggregationShape, layer: &Layer<'_>) -> bool {
+    let circuit = AggregationCircuit::mock(shape, G1Affine::generator(), layer).expect("parses");
+    let instance = circuit.instance();
+    let prover = MockProver::run(shape.k, &circuit.builder, vec![instance]).expect("fits");
+    prover.verify().is_ok()
+}
+
+/// Forgeries that native checks would catch before, put into the circuits themselves.
+#[test]
+#[ignore = "minutes and 10 GiB, after the test above; the command is at the top of the file"]
+#[expect(clippy::print_stderr, reason = "progress of minutes")]
+fn circuits_refuse_forged_spans() {
+    std::fs::create_dir_all(directory()).expect("writable");
+    let trace = trace();
+    let config = AggregationConfig::new(&config(2)).with_work_dir(directory().join("jobs"));
+    let aggregator = Aggregator::new(&config).expect("keys");
+    let chunk_key = config.key().expect("keys").chunk_key().id();
+    let spans = spans(&trace, &aggregator);
+    let [first, second, node] =
+        [0, 1, 2].map(|i: usize| aggregator.checked(&spans[i]).expect("valid"));
+    let [leaf_key, node_key] =
+        [LayerKind::Leaf, LayerKind::Node].map(|kind| aggregator.key_hash(kind).expect("keys"));
+    let (k, root_k) = (AggregationConfig::SPAN_K, AggregationConfig::ROOT_K);
+    let shape = |k: u32| AggregationShape {
+        k,
+        advice: if k == root_k { 3 } else { 9 },
+        lookup_advice: 1,
+    };
+    let joined = |left: &Snark, right: &Snark, leaf_key: Fr, node_key: Fr| {
+        accepts(
+            shape(k),
+            &Layer::Node {
+                left,
+                right,
+                leaf_key,
+                node_key,
+            },
+        )
+    };
+    let whole = |span: &Snark, leaf_key: Fr, node_key: Fr| {
+        accepts(
+            shape(root_k),
+            &Layer::Root {
+                span,
+                leaf_key,
+                node_key,
+                chunk_key,
+            },
+        )
+    };
+    let mut foreign_start = first.clone();
+    foreign_start.protocol.transcript_initial_state = Some(Fr::from(7));
+    let mut forged_link = second.clone();
+    // The steps before the second chunk: 12 limbs, the node key, then the span.
+    forged_link.instance[13 + 8] += Fr::one();
+
+    let honest = joined(&first, &second, leaf_key, node_key);
+    assert!(honest, "the honest node");
+    for (name, accepted) in [
+        ("reordered", joined(&second, &first, leaf_key, node_key)),
+        ("repeated", joined(&first, &first, leaf_key, node_key)),
+        ("a link", joined(&first, &forged_link, leaf_key, node_key)),
+        (
+            "another leaf key",
+            joined(&first, &second, node_key, leaf_key),
+        ),
+        (
+            "another start of the transcript",
+            joined(&foreign_start, &second, leaf_key, node_key),
+        ),
+    ] {
+        eprintln!(
+            "node: {name}: {}",
+            if accepted { "accepted" } else { "refused" }
+        );
+        assert!(!accepted, "{name}");
+    }
+    let honest = whole(&node, leaf_key, node_key);
+    assert!(honest, "the honest root");
+    for (name, accepted) in [
+        ("the first half of a run", whole(&first, leaf_key, node_key)),
+        (
+            "the second half of a run",
+            whole(&second, leaf_key, node_key),
+        ),
+        (
+            "another node key",
+            whole(&node, leaf_key, node_key + Fr::one()),
+        ),
+    ] {
+        eprintln!(
+            "root: {name}: {}",
+            if accepted { "accepted" } else { "refused" }
+        );
+        assert!(!accepted, "{name}");
+    }
+
+    // At the level of accumulators, outside of circuits: what the verifier of the root decides.
+    let refused = |proof: SpanProof| aggregator.checked(&proof).expect_err("must be refused");
+    for span in &spans {
+        for value in (0..span.instance().len()).step_by(3) {
+            let mut bytes = span.to_bytes();
+            // Behind magic, format and layer.
+            bytes[10 + 32 * value] ^= 1;
+            if let Some(forged) = SpanProof::from_bytes(&bytes) {
+                refused(forged);
+            }
+        }
+    }
+    // A leaf where a node is expected, and the reverse.
+    for span in &spans {
+        let mut bytes = span.to_bytes();
+        bytes[9] ^= 1;
+        refused(SpanProof::from_bytes(&bytes).expect("well-formed"));
+    }
+}
+
+/// The aggregates, verified by their contract in an EVM.
+#[test]
+#[ignore = "after the first test; the command is at the top of the file"]
+#[expect(clippy::print_stderr, reason = "the figures are what the test shows")]
+fn aggregates_are_verified_on_an_evm() {
+    let trace = trace();
+    let key = AggregationConfig::new(&config(1)).key().expect("keys");
+    let solc = match Solc::install(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(solc) => solc,
+        Err(DevError::Unavailable(reason)) => {
+            eprintln!("\n!! SKIPPED: no contract is tested: no solc: {reason}\n");
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let slots = trace.program().instructions().len() as u32;
+    let proofs: Vec<_> = [1, 2, 3, 5]
+        .into_iter()
+        .filter_map(|chunks| {
+            let path = directory().join(format!("aggregate-{chunks}.proof"));
+            read(&path, |bytes| AggregateProof::from_bytes(bytes).ok()).map(|proof| (chunks, proof))
+        })
+        .collect();
+    let (_, first) = proofs.first().expect("the first test leaves aggregates");
+    let contracts = export_aggregate(first, &key, slots).expect("a root circuit");
+    let mut deployment = Deployment::new(&solc, &contracts).expect("deployed");
+    let sizes =
+        [&deployment.verifier_code, &deployment.wrapper_code].map(|code| code.runtime.len());
+    eprintln!(
+        "contracts of {} and {} bytes, deployed for {} and {} gas",
+        sizes[0], sizes[1], deployment.verifier.gas, deployment.wrapper.gas
+    );
+    assert!(sizes.iter().all(|size| *size <= MAX_CODE_BYTES));
+    for (chunks, proof) in &proofs {
+        // The same contract for all of them: how a run was cut is no part of what it is.
+        let calldata = aggregate_calldata(proof, &key).expect("a run");
+        let Called::Returned { gas, .. } = deployment.call(&calldata) else {
+            panic!("{chunks} chunks: {:?}", deployment.call(&calldata));
+        };
+        eprintln!(
+            "{chunks} chunks: {gas} gas, {} bytes of calldata",
+            calldata.len()
+        );
+        assert!(deployment.call(&calldata).is_true());
+    }
+
+    let calldata = aggregate_calldata(first, &key).expect("a run");
+    let order = (-Fr::one()).to_bytes();
+    let mut mutations = 0;
+    let mut reverts = |mutated: &[u8]| {
+        assert_ne!(mutated, calldata);
+        let called = deployment.call(mutated);
+        assert!(matches!(called, Called::Reverted { .. }), "{called:?}");
+        mutations += 1;
+    };
+    for word in (4..calldata.len()).step_by(32) {
+        let end = calldata.len().min(word + 32);
+        let changed = |change: &dyn Fn(&mut [u8])| {
+            let mut mutated = calldata.clone();
+            change(&mut mutated[word..end]);
+            mutated
+        };
+        for bit in [0, 77, 200, 255] {
+            reverts(&changed(&|bytes| bytes[bit / 8] ^= 1 << (bit % 8)));
+        }
+        reverts(&changed(&|bytes| add(bytes, &order, 1)));
+        reverts(&changed(&|bytes| add(bytes, &[], 1)));
+        let zeroed = changed(&|bytes| bytes.fill(0));
+        if zeroed != calldata {
+            reverts(&zeroed);
+        }
+        reverts(&calldata[..word]);
+        reverts(&calldata[..word + 16]);
+        let mut doubled = calldata.clone();
+        doubled.splice(word..word, calldata[word..end].iter().copied());
+        reverts(&doubled);
+        let mut left_out = calldata.clone();
+        left_out.drain(word..end);
+        reverts(&left_out);
+    }
+    for extra in [1, 32, 3200] {
+        reverts(&[&calldata[..], &vec![0; extra]].concat());
+    }
+    eprintln!("{mutations} mutated calldatas, all reverted");
+    assert!(mutations >= 1000);
+}
+
+/// Adds a little-endian number and a small one to a big-endian word.
+fn add(word: &mut [u8], number: &[u8], small: u16) {
+    let mut carry = small;
+    let number = number.iter().copied().chain(std::iter::repeat(0));
+    for (byte, addend) in word.iter_mut().rev().zip(number) {
+        let sum = u16::from(*byte) + u16::from(addend) + carry;
+        *byte = sum as u8;
+        carry = sum >> 8;
     }
 }

@@ -19,7 +19,7 @@ fn twenty_five_steps_are_three_chunks_in_parallel() {
 
     let statement = verify_execution(&proofs, &claim_of(&trace), &key).expect("verified");
     assert_eq!(statement.outcome, trace.outcome());
-    assert_eq!((statement.steps, statement.chunks), (25, 3));
+    assert_eq!((statement.steps, statement.chunks), (25, Some(3)));
     assert!(statement.input_checked && statement.output_checked && statement.outcome_checked);
     assert!(statement.srs.is_insecure());
 
@@ -76,7 +76,7 @@ fn owned_and_borrowed_traces_and_thread_counts_are_alike() {
         verify_execution(&proofs, &claim, &key)
             .expect("verified")
             .chunks,
-        1
+        Some(1)
     );
 }
 

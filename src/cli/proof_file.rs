@@ -13,7 +13,7 @@ pub(crate) enum ProofFile {
     /// One proof for each chunk.
     Chunks(ExecutionProof),
     /// One proof for all.
-    Aggregate(AggregateProof),
+    Aggregate(Box<AggregateProof>),
 }
 
 /// Why a file is not used.
@@ -31,7 +31,7 @@ impl ProofFile {
         let bytes = program::read(path).map_err(Unreadable::NotAProof)?;
         let parsed = match AggregateProof::from_bytes(&bytes) {
             Err(DecodeError::Magic { .. }) => ExecutionProof::from_bytes(&bytes).map(Self::Chunks),
-            aggregate => aggregate.map(Self::Aggregate),
+            aggregate => aggregate.map(|proof| Self::Aggregate(Box::new(proof))),
         };
         let name = path.display();
         match parsed {

@@ -462,6 +462,10 @@ fn check_canonical(proof: &[u8], layout: ProofLayout) -> Result<(), AggregateErr
 }
 
 /// Two coordinates of a point that is not the identity.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "arithmetic of a field does not overflow"
+)]
 fn is_point(bytes: &[u8]) -> bool {
     let Some((x, y)) = bytes.split_at_checked(SCALAR_BYTES) else {
         return false;

@@ -17,7 +17,7 @@
 //! contract pins: with the same program, table, page list, budget and input length it is the same for
 //! all runs.
 
-use ff::PrimeField;
+use ff::{Field, PrimeField};
 use halo2curves::bn256::{Fr, G1Affine};
 
 use crate::key::KeyId;
@@ -114,9 +114,143 @@ impl ClaimDigest {
 }
 
 /// `Σ value·2^shift`
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "arithmetic of a field does not overflow"
+)]
 fn packed(parts: &[(u64, u64)]) -> Fr {
-    use ff::Field;
     parts.iter().fold(Fr::ZERO, |sum, (value, shift)| {
         sum + Fr::from(*value) * Fr::from(2).pow_vartime([*shift])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use group::Curve;
+    use halo2curves::bn256::G1;
+
+    use super::*;
+
+    /// The run of docs/statement.md.
+    fn run() -> WholeRun {
+        let point = |number: u64| (G1::generator() * Fr::from(number)).to_affine();
+        WholeRun {
+            version: 2,
+            entry: 3,
+            input_size: 48,
+            budget: 1000,
+            steps: 20,
+            units: 21,
+            stopped: false,
+            stopped_at: 0,
+            status: 1,
+            r0: 42,
+            trap_kind: 0,
+            trap_pc: 0,
+            memory: [point(1), point(2)],
+            output: point(3),
+            pages: point(4),
+            program: [point(5), point(6), point(7)],
+        }
+    }
+
+    fn key() -> KeyId {
+        KeyId(std::array::from_fn(|i| i as u8))
+    }
+
+    /// Big-endian, as contracts have it.
+    fn hex_of(value: Fr) -> String {
+        let mut bytes = value.to_repr();
+        bytes.reverse();
+        hex::encode(bytes)
+    }
+
+    #[test]
+    fn digests_are_pinned() {
+        let digest = ClaimDigest::of(&run(), key());
+        let found = [
+            digest.setup,
+            digest.input,
+            digest.output,
+            digest.ending_1,
+            digest.ending_2,
+            digest.value(),
+        ];
+        let found = found.map(hex_of);
+        assert_eq!(found, VECTORS);
+        let text = include_str!("../../docs/statement.md");
+        for vector in &found {
+            assert!(text.contains(vector), "not in docs/statement.md: {vector}");
+        }
+    }
+
+    #[test]
+    fn points_are_split_injectively() {
+        let generator = point_elements(&G1Affine::generator()).map(hex_of);
+        let one = format!("{:064x}", 1);
+        let two = format!("{:064x}", 2);
+        let zero = format!("{:064x}", 0);
+        assert_eq!(generator, [one, zero.clone(), two, zero]);
+        let shift = (0..176).fold(Fr::one(), |value, _| value.double());
+        for number in 2..20 {
+            let point = (G1::generator() * Fr::from(number)).to_affine();
+            let [x, x_high, y, y_high] = point_elements(&point);
+            for (low, high, coordinate) in [(x, x_high, point.x), (y, y_high, point.y)] {
+                let repr = coordinate.to_repr();
+                let whole = repr.iter().rev().fold(Fr::zero(), |value, byte| {
+                    value * Fr::from(256) + Fr::from(u64::from(*byte))
+                });
+                assert_eq!(low + high * shift, whole);
+                assert!(low.to_repr()[22..].iter().all(|byte| *byte == 0));
+                assert!(high.to_repr()[10..].iter().all(|byte| *byte == 0));
+            }
+        }
+    }
+
+    /// Each part of a run changes the digest.
+    #[test]
+    fn everything_is_in_the_digest() {
+        type Change = fn(&mut WholeRun);
+        let changes: [Change; 19] = [
+            |run| run.version += 1,
+            |run| run.entry += 1,
+            |run| run.input_size += 1,
+            |run| run.budget += 1,
+            |run| run.steps += 1,
+            |run| run.units += 1,
+            |run| run.stopped = true,
+            |run| run.stopped_at += 1,
+            |run| run.status += 1,
+            |run| run.r0 += 1,
+            |run| run.trap_kind += 1,
+            |run| run.trap_pc += 1,
+            |run| run.memory[0] = -run.memory[0],
+            |run| run.memory[1] = -run.memory[1],
+            |run| run.output = -run.output,
+            |run| run.pages = -run.pages,
+            |run| run.program[0] = -run.program[0],
+            |run| run.program[1] = -run.program[1],
+            |run| run.program[2] = -run.program[2],
+        ];
+        let mut seen = vec![ClaimDigest::of(&run(), key()).value()];
+        for change in changes {
+            let mut changed = run();
+            change(&mut changed);
+            seen.push(ClaimDigest::of(&changed, key()).value());
+        }
+        seen.push(ClaimDigest::of(&run(), KeyId([0; 32])).value());
+        for (i, digest) in seen.iter().enumerate() {
+            assert!(!seen[..i].contains(digest), "change {i}");
+        }
+    }
+
+    /// Setup, input, output, both endings, digest.
+    const VECTORS: [&str; 6] = [
+        "2a7a60618c68e592ef3394e3e2185e39725ce43e8a704de81ac5b97d354ab818",
+        "22205786c16617a29c90eebce431e02e7861a8ef22164a66b5facc3361f6cd19",
+        "269e96bbad9616facbcc885a55826454a370ceea0d367fa7f4a693914e66e4c1",
+        "000000000000000000000000000000150000000000000014000000000000002a",
+        "0000000000000000000000000000000000000000000001000000000000000000",
+        "0b339415fd4a55be51f2e35c463cb49598c403c6e38e2eb69c86cd01da5e52ed",
+    ];
 }

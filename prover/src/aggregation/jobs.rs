@@ -258,8 +258,20 @@ impl Aggregator {
         self.keys.key_hash(LayerKind::Node)
     }
 
-    /// A proof of leaf or node that is valid, all accumulators decided.
-    fn checked(&self, proof: &SpanProof) -> Result<Snark, Error> {
+    /// The hash by which circuits know the key of leaves or of nodes.
+    ///
+    /// # Errors
+    /// If key generation fails.
+    pub fn key_hash(&self, layer: LayerKind) -> Result<Fr, Error> {
+        self.keys.key_hash(layer)
+    }
+
+    /// Verifies the proof of a leaf or node, and decides its accumulators. Says nothing about the node key
+    /// that it exposes, nor whether its span is of any run.
+    ///
+    /// # Errors
+    /// If the proof is not valid.
+    pub fn checked(&self, proof: &SpanProof) -> Result<Snark, Error> {
         let snark = Snark {
             protocol: self.keys.protocol(proof.layer)?,
             instance: proof.instance.clone(),

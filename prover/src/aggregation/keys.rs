@@ -5,20 +5,25 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use aggregation::{
     AggregationCircuit, AggregationShape, Cells, Layer, SPAN_VALUES, Snark, key_hash, protocol,
 };
+use group::Curve;
+use halo2_base::gates::circuit::CircuitBuilderStage;
 use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
 use halo2_base::gates::flex_gate::MultiPhaseThreadBreakPoints;
 use halo2_proofs::SerdeFormat;
-use halo2_proofs::plonk::{self, ProvingKey, keygen_pk2};
+use halo2_proofs::plonk::{self, ProvingKey, keygen_pk2, keygen_vk_custom};
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use verifier::{AggregateKey, KeyId, RootShape, VerifyingKey};
-use zk_circuits::ChunkInstance;
+use zk_circuits::{ChunkInstance, Shape};
 
 use super::AggregationConfig;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::keys::{Store, parse_with_id};
+
+/// No circuit that is worth proving has more columns.
+const MAX_COLUMNS: usize = 60;
 
 /// Which aggregation circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -193,7 +198,9 @@ impl AggregationKeys {
         let circuit = match kind {
             LayerKind::Leaf => {
                 let chunk = Snark::dummy(self.chunk_protocol(), 1);
-                self.circuit(kind, None, &Layer::Leaf { chunk: &chunk })?
+                let layer = Layer::Leaf { chunk: &chunk };
+                let shape = self.span_shape(&layer)?;
+                self.circuit(kind, Some(shape), &layer)?
             }
             LayerKind::Node => {
                 let (left, right) = (leaf(1)?, leaf(2)?);
@@ -230,6 +237,63 @@ impl AggregationKeys {
         Ok((key, bytes))
     }
 
+    /// The narrowest shape that holds leaves, and nodes over proofs of this shape.
+    fn span_shape(&self, leaf: &Layer<'_>) -> Result<AggregationShape, Error> {
+        let mut shape = self.narrowest(LayerKind::Leaf, leaf)?;
+        loop {
+            let (left, right) = (self.dummy_of(shape, 1)?, self.dummy_of(shape, 2)?);
+            let node = Layer::Node {
+                left: &left,
+                right: &right,
+                leaf_key: Fr::default(),
+                node_key: Fr::default(),
+            };
+            let needed = self.narrowest(LayerKind::Node, &node)?;
+            if needed.advice <= shape.advice && needed.lookup_advice <= shape.lookup_advice {
+                return Ok(shape);
+            }
+            // Wider proofs make larger nodes: with too few rows there is no end.
+            if shape.advice > MAX_COLUMNS {
+                let reason = "nodes do not fit any shape; a larger k has room".to_owned();
+                return Err(Error::Keygen { reason });
+            }
+            shape.advice = needed.advice.max(shape.advice);
+            shape.lookup_advice = needed.lookup_advice.max(shape.lookup_advice);
+        }
+    }
+
+    /// A dummy proof of a circuit of this shape, without its key: of a circuit with fewer rows and nothing in
+    /// it, whose proofs have the same form.
+    fn dummy_of(&self, shape: AggregationShape, number: u64) -> Result<Snark, Error> {
+        let small = AggregationShape {
+            k: Shape::MIN_K,
+            ..shape
+        };
+        let (params, _) = Store::new(&self.config.chunk)?
+            .srs_of(small.k)?
+            .into_params();
+        let empty = BaseCircuitBuilder::<Fr>::from_stage(CircuitBuilderStage::Keygen)
+            .use_params(small.params());
+        let vk = keygen_vk_custom(&params, &empty, false).map_err(keygen_error)?;
+        let mut protocol = protocol(&vk, SPAN_VALUES, true);
+        // An empty circuit's columns have the identity as their commitment.
+        let points =
+            (1..).map(|i| (G1Affine::generator() * Fr::from(i * i * i + number)).to_affine());
+        for (commitment, point) in protocol.preprocessed.iter_mut().zip(points) {
+            *commitment = point;
+        }
+        Ok(Snark::dummy(protocol, number))
+    }
+
+    /// The fewest columns that hold a circuit. The number of its cells does not depend on the columns.
+    fn narrowest(&self, kind: LayerKind, layer: &Layer<'_>) -> Result<AggregationShape, Error> {
+        let k = self.k(kind);
+        let any = AggregationShape::for_cells(k, Cells::default());
+        let circuit =
+            AggregationCircuit::keygen(any, self.generator(), layer).map_err(keygen_error)?;
+        Ok(AggregationShape::for_cells(k, circuit.cells))
+    }
+
     /// The circuit for key generation, in the given shape or in the narrowest.
     fn circuit(
         &self,
@@ -237,20 +301,13 @@ impl AggregationKeys {
         shape: Option<AggregationShape>,
         layer: &Layer<'_>,
     ) -> Result<(AggregationShape, AggregationCircuit), Error> {
-        let k = self.k(kind);
-        let build = |shape| {
-            AggregationCircuit::keygen(shape, self.generator(), layer).map_err(keygen_error)
+        let shape = match shape {
+            Some(shape) => shape,
+            None => self.narrowest(kind, layer)?,
         };
-        // The number of cells does not depend on the columns they are laid out in.
-        let any = AggregationShape::for_cells(k, Cells::default());
-        let cells = build(any)?.cells;
-        let narrowest = AggregationShape::for_cells(k, cells);
-        let shape = shape.unwrap_or(narrowest);
-        if shape.advice < narrowest.advice || shape.lookup_advice < narrowest.lookup_advice {
-            let reason = "nodes do not fit the shape of leaves; a larger k has room".to_owned();
-            return Err(Error::Keygen { reason });
-        }
-        Ok((shape, build(shape)?))
+        let circuit =
+            AggregationCircuit::keygen(shape, self.generator(), layer).map_err(keygen_error)?;
+        Ok((shape, circuit))
     }
 
     /// The key that verifiers of aggregates need.
