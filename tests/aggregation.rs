@@ -10,6 +10,7 @@
 mod asm;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -31,11 +32,19 @@ use zkbpf::{
 /// Steps of the run that is proved in 1, 2, 3 and 5 chunks.
 const STEPS: usize = 30;
 
-fn trace() -> ExecutionTrace {
+/// What the run returns.
+const STEPS_AS_R0: usize = STEPS - 1;
+
+/// `r0 = 1; r0 += 1; …; exit`
+fn program() -> Vec<u8> {
     let mut slots: Vec<Fields> = vec![(0xb7, 0, 0, 0, 1)];
     slots.resize(STEPS - 1, (0x07, 0, 0, 0, 1));
     slots.push(EXIT);
-    execute_and_trace(&bytecode(&slots)).expect("a valid program")
+    bytecode(&slots)
+}
+
+fn trace() -> ExecutionTrace {
+    execute_and_trace(&program()).expect("a valid program")
 }
 
 fn directory() -> PathBuf {
@@ -437,6 +446,56 @@ fn aggregates_are_verified_on_an_evm() {
     }
     eprintln!("{mutations} mutated calldatas, all reverted");
     assert!(mutations >= 1000);
+}
+
+/// The verbs of the command line that take an aggregate.
+#[test]
+#[ignore = "after the first test; the command is at the top of the file"]
+fn the_command_line_takes_aggregates() {
+    let program = hex::encode(program());
+    let file = directory().join("aggregate-2.proof");
+    let (file, keys) = (file.to_str().expect("UTF-8"), directory().join("keys"));
+    let keys = keys.to_str().expect("UTF-8");
+    let zkbpf = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_zkbpf"))
+            .args(arguments)
+            .args(["--json", "--insecure-test-srs", "--cache-dir", keys])
+            .output()
+            .expect("the binary runs");
+        let json: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("one object of JSON");
+        (output.status.code(), json)
+    };
+    let verify = ["verify", file, "--raw-hex", &program, "--input-size", "0"];
+    let (code, json) = zkbpf(&[&verify[..], &["--expect-r0", &STEPS_AS_R0.to_string()]].concat());
+    assert_eq!((code, &json["valid"]), (Some(0), &true.into()), "{json}");
+    assert_eq!(
+        (&json["steps"], &json["chunks"]),
+        (&STEPS.into(), &serde_json::Value::Null)
+    );
+    let (code, json) = zkbpf(&[&verify[..], &["--expect-r0", "1"]].concat());
+    assert_eq!((code, &json["valid"]), (Some(1), &false.into()), "{json}");
+
+    let (code, json) = zkbpf(&["inspect", file]);
+    assert_eq!(
+        (code, &json["aggregate"]),
+        (Some(0), &true.into()),
+        "{json}"
+    );
+    assert_eq!(json["verified"], false);
+
+    let contracts = directory().join("contracts");
+    let contracts = contracts.to_str().expect("UTF-8");
+    // The file names its program, which `verify` has put into the cache.
+    let (code, json) = zkbpf(&["export-verifier", file, "--evm", "-o", contracts]);
+    assert_eq!((code, &json["insecure"]), (Some(0), &true.into()), "{json}");
+    for name in ["Halo2Verifier.sol", "ZkbpfVerifier.sol"] {
+        let source = std::fs::read_to_string(Path::new(contracts).join(name)).expect("written");
+        assert!(source.starts_with("// INSECURE"), "{name}");
+    }
+    // An aggregate is aggregated once.
+    let (code, _) = zkbpf(&["aggregate", file, "-o", "unused"]);
+    assert_eq!(code, Some(3));
 }
 
 /// Adds a little-endian number and a small one to a big-endian word.

@@ -305,6 +305,20 @@ fn mistakes_have_exit_codes() {
         ),
         (vec!["prove", "--raw-hex", &program, "-o", "x"], 2, "--srs"),
         (vec!["inspect", text(&nowhere)], 3, "nowhere"),
+        (vec!["aggregate", "x", "-o", "y"], 2, "--srs"),
+        (
+            vec![
+                "aggregate",
+                text(&nowhere),
+                "-o",
+                "y",
+                "--insecure-test-srs",
+            ],
+            3,
+            "nowhere",
+        ),
+        (vec!["export-verifier", "x", "-o", "y"], 2, "--evm"),
+        (vec!["export-verifier", "x", "--evm", "-o", "y"], 2, "--srs"),
         (
             vec![
                 "prove",
@@ -884,6 +898,7 @@ fn inspect_shows_and_does_not_verify() {
     ] {
         assert_eq!(json[field], value, "{field}");
     }
+    assert_eq!(json["aggregate"], false);
     let chunks = json["chunks"].as_array().expect("a list");
     assert_eq!(chunks.len(), 2);
     assert_eq!(
@@ -895,6 +910,17 @@ fn inspect_shows_and_does_not_verify() {
         text.starts_with("NOT VERIFIED") && text.contains("INSECURE"),
         "{text}"
     );
+}
+
+/// A contract is for aggregates. (What works with one needs keys of gigabytes: tests/aggregation.rs.)
+#[test]
+fn chunk_proofs_are_not_exported() {
+    let (file, _) = &*PROVED;
+    let folder = scratch("contracts");
+    let arguments = ["export-verifier", text(file), "--evm", "-o", text(&folder)];
+    let done = with_keys(&arguments).expect(3);
+    assert!(done.stderr.contains("zkbpf aggregate"), "{}", done.stderr);
+    assert!(!folder.exists());
 }
 
 #[test]

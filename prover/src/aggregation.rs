@@ -71,6 +71,15 @@ impl AggregationConfig {
         self
     }
 
+    /// Refuses a job that exceeds the memory budget.
+    fn admit(&self, shape: AggregationShape) -> Result<(), Error> {
+        let needed = job_bytes(shape);
+        match self.memory_budget {
+            Some(budget) if needed > budget => Err(Error::MemoryBudget { needed, budget }),
+            _ => Ok(()),
+        }
+    }
+
     /// The directory of finished proofs.
     #[must_use]
     pub fn work_dir(&self) -> Option<&Path> {
@@ -90,13 +99,15 @@ impl AggregationConfig {
     }
 }
 
-/// Field elements that a job's key and proof hold for each row and advice column. Measured.
-const COPIES: u64 = 20;
+/// Field elements that a job's key and proof hold for each row, whatever the columns, and for each row and
+/// advice column. Measured.
+const COPIES_OF_ROWS: u64 = 106;
+const COPIES_OF_CELLS: u64 = 15;
 
 /// An estimate of the memory that a job of this shape takes, its key included.
 fn job_bytes(shape: AggregationShape) -> u64 {
     let columns = (shape.advice + shape.lookup_advice) as u64;
-    (columns << shape.k) * 32 * COPIES
+    ((COPIES_OF_ROWS + COPIES_OF_CELLS * columns) << shape.k) * 32
 }
 
 /// What has happened.

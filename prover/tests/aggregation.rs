@@ -218,3 +218,19 @@ fn proofs_of_the_other_opening_scheme_are_refused() {
     assert_eq!(verdict(&make(false), &key), Ok(()));
     assert!(verdict(&make(true), &key).is_err());
 }
+
+/// Memory is checked as soon as the size of a circuit is known: before its key is made.
+#[test]
+fn a_budget_that_is_too_small_is_refused() {
+    // Leaves and nodes have 10 columns of 2^20 rows.
+    let needed = (106 + 15 * 10) * (1 << 20) * 32;
+    let config = AggregationConfig::new(config()).with_memory_budget(needed - 1);
+    let error = aggregate(&run().file, &config).expect_err("too little");
+    match error {
+        Error::MemoryBudget {
+            needed: found,
+            budget,
+        } => assert_eq!((found, budget), (needed, needed - 1)),
+        other => panic!("{other}"),
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use aggregation::{AggregationCircuit, Layer, SPAN_VALUES, Snark, SnarkError, accumulator_points};
@@ -21,7 +21,7 @@ use verifier::{
     check_aggregate, chunk_transcript, verify_chunk,
 };
 
-use super::keys::{AggregationKeys, LayerKey, LayerKind};
+use super::keys::{AggregationKeys, LayerKind};
 use super::{AggregationConfig, AggregationEvent};
 use crate::error::{AggregationFailure, Error, io_error};
 
@@ -87,15 +87,14 @@ impl SpanProof {
 /// all leaves before the first node.
 pub struct Aggregator {
     keys: AggregationKeys,
-    work_dir: Option<PathBuf>,
-    memory_budget: Option<u64>,
+    config: AggregationConfig,
 }
 
 impl std::fmt::Debug for Aggregator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Aggregator")
             .field("chunk_key", &self.keys.chunk().id())
-            .field("work_dir", &self.work_dir)
+            .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }
@@ -113,8 +112,7 @@ impl Aggregator {
         }
         Ok(Self {
             keys: AggregationKeys::new(config)?,
-            work_dir: config.work_dir.clone(),
-            memory_budget: config.memory_budget,
+            config: config.clone(),
         })
     }
 
@@ -312,7 +310,7 @@ impl Aggregator {
         let span = tracing::info_span!("aggregate", layer = kind.name());
         let _entered = span.enter();
         let key = self.keys.proving(kind)?;
-        self.admit(&key)?;
+        self.config.admit(key.shape)?;
         observer(AggregationEvent::Started {
             layer: kind,
             shape: key.shape,
@@ -350,15 +348,6 @@ impl Aggregator {
         Ok((instance, transcript))
     }
 
-    /// Refuses a job that exceeds the memory budget.
-    fn admit(&self, key: &LayerKey) -> Result<(), Error> {
-        let needed = super::job_bytes(key.shape);
-        match self.memory_budget {
-            Some(budget) if needed > budget => Err(Error::MemoryBudget { needed, budget }),
-            _ => Ok(()),
-        }
-    }
-
     fn reuse_or(
         &self,
         layer: LayerKind,
@@ -366,7 +355,7 @@ impl Aggregator {
         observer: Observer<'_>,
         make: impl FnOnce() -> Result<SpanProof, Error>,
     ) -> Result<SpanProof, Error> {
-        let path = self.work_dir.as_ref().map(|directory| directory.join(name));
+        let path = self.config.work_dir().map(|directory| directory.join(name));
         let found = path.as_ref().and_then(|path| fs::read(path).ok());
         let found = found.and_then(|bytes| SpanProof::from_bytes(&bytes));
         if let Some(proof) = found.filter(|proof| self.checked(proof).is_ok()) {

@@ -305,6 +305,7 @@ impl AggregationKeys {
             Some(shape) => shape,
             None => self.narrowest(kind, layer)?,
         };
+        self.config.admit(shape)?;
         let circuit =
             AggregationCircuit::keygen(shape, self.generator(), layer).map_err(keygen_error)?;
         Ok((shape, circuit))
