@@ -264,6 +264,17 @@ pub(crate) struct Hints {
 }
 
 impl Hints {
+    /// The name of a hint that differs.
+    pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
+        [
+            ("pages", self.pages == other.pages),
+            ("input", self.input == other.input),
+            ("selection", self.selection == other.selection),
+        ]
+        .into_iter()
+        .find_map(|(name, same)| (!same).then_some(name))
+    }
+
     pub(crate) fn write(&self, writer: &mut Writer) {
         writer.sized(&self.input);
         write_words(writer, &self.pages);

@@ -281,7 +281,7 @@ fn canonical_scalar(bytes: &[u8]) -> Option<Fr> {
 
 /// One run: every chunk is in its place, and begins where the one before ends.
 fn join(chunks: &[ChunkStatement]) -> Result<Span, VerifyError> {
-    let mut whole: Option<Span> = None;
+    let mut whole: Option<(Span, &Hints)> = None;
     for (chunk, statement) in chunks.iter().enumerate() {
         let link = |chunk, reason| VerifyError::Link { chunk, reason };
         let index = statement.instance.index;
@@ -291,24 +291,18 @@ fn join(chunks: &[ChunkStatement]) -> Result<Span, VerifyError> {
         let next = Span::of_chunk(&statement.instance, &statement.commitments)
             .map_err(|reason| link(chunk, reason))?;
         let before = chunk.saturating_sub(1);
-        whole = Some(match whole {
+        let span = match whole {
             None => next,
-            Some(span) => span.join(&next).map_err(|reason| link(before, reason))?,
-        });
-    }
-    for (chunk, pair) in chunks.windows(2).enumerate() {
-        let [a, b] = pair else { continue };
-        for (name, same) in [
-            ("pages", a.hints.pages == b.hints.pages),
-            ("input", a.hints.input == b.hints.input),
-            ("selection", a.hints.selection == b.hints.selection),
-        ] {
-            if !same {
-                let reason = LinkError::Differs { name };
-                return Err(VerifyError::Link { chunk, reason });
+            Some((span, hints)) => {
+                if let Some(name) = hints.difference(&statement.hints) {
+                    return Err(link(before, LinkError::Differs { name }));
+                }
+                span.join(&next).map_err(|reason| link(before, reason))?
             }
-        }
+        };
+        whole = Some((span, &statement.hints));
     }
+    let whole = whole.map(|(span, _)| span);
     whole.ok_or(VerifyError::Empty)
 }
 
