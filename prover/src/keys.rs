@@ -12,9 +12,9 @@ use verifier::{KeyId, SrsIdentity, VerifierParams, VerifyingKey};
 use zk_circuits::{ChunkCircuit, Shape};
 
 use crate::cache::Cache;
-use crate::error::Error;
+use crate::error::{Error, SrsError};
 use crate::fingerprint::fingerprint;
-use crate::srs::{self, Srs};
+use crate::srs::{Srs, SrsFile, insecure_identity};
 
 /// Which structured reference string to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,8 +228,8 @@ impl<'a> Store<'a> {
         let choice = config.srs.as_ref().ok_or(Error::MissingSrs)?;
         let shape = config.shape()?;
         let identity = match choice {
-            SrsChoice::InsecureTest => srs::insecure_identity(),
-            SrsChoice::File(path) => srs::file_identity(path)?,
+            SrsChoice::InsecureTest => insecure_identity(),
+            SrsChoice::File(path) => SrsFile::open(path)?.identity(),
         };
         let fingerprint = fingerprint(shape, identity).map_err(|error| Error::Keygen {
             reason: error.to_string(),
@@ -262,13 +262,25 @@ impl<'a> Store<'a> {
                     tracing::warn!("using INSECURE test parameters: anyone can forge proofs");
                     Srs::insecure_test(k)
                 }
-                SrsChoice::File(path) => Srs::from_file(path, k)?,
+                SrsChoice::File(path) => self.import(path, k)?,
             };
             let bytes = srs.to_bytes();
             Ok((srs, bytes))
         };
-        self.cache
-            .load_or_build(&name, |bytes| Srs::from_bytes(bytes, k), build)
+        let parse = |bytes: &[u8]| Srs::from_bytes(bytes, k, self.identity);
+        self.cache.load_or_build(&name, parse, build)
+    }
+
+    fn import(&self, path: &Path, k: u32) -> Result<Srs, Error> {
+        tracing::info!(file = %path.display(), k, "importing parameters");
+        let mut file = SrsFile::open(path)?;
+        if file.identity() != self.identity {
+            return Err(Error::Srs {
+                path: path.to_owned(),
+                reason: SrsError::Changed,
+            });
+        }
+        file.read(k)
     }
 
     fn keys(&self) -> Result<Keys, Error> {
