@@ -69,7 +69,6 @@ pub(super) fn powers(g: &[G1Affine], s_g2: &G2Affine) -> Result<(), SrsError> {
 /// are any with Σ ωⁱ·p(ωⁱ) = 0, since this sum is 2^k times the coefficient of the highest power. Random ones
 /// do for all.
 pub(super) fn lagrange(k: u32, list: &[G1Affine], s_g2: &G2Affine) -> Result<(), SrsError> {
-    let one = list.par_iter().map(|point| G1::from(*point)).sum::<G1>();
     let roots = scan(list.len(), Fr::ONE, root_of_unity(k));
     let mut values = random_scalars(list.len());
     values[0] = Fr::ZERO;
@@ -80,11 +79,17 @@ pub(super) fn lagrange(k: u32, list: &[G1Affine], s_g2: &G2Affine) -> Result<(),
     values[0] = -times_x(&values).iter().sum::<Fr>();
     let unshifted = best_multiexp(&values, list);
     let shifted = best_multiexp(&times_x(&values), list);
-    if one == G1::generator() && is_multiple(shifted, unshifted, s_g2) {
+    if sum_is_generator(list) && is_multiple(shifted, unshifted, s_g2) {
         Ok(())
     } else {
         Err(SrsError::Lagrange)
     }
+}
+
+/// Whether the list maps 1, which is 1 on all rows, to G.
+pub(super) fn sum_is_generator(list: &[G1Affine]) -> bool {
+    let sum: G1 = list.par_iter().map(|point| G1::from(*point)).sum();
+    sum == G1::generator()
 }
 
 /// Whether the first point is τ times the second one.

@@ -3,6 +3,7 @@
 #[path = "../../tests/common/ptau.rs"]
 mod ptau_file;
 
+use ff::Field;
 use group::{Curve, Group};
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2curves::CurveAffine;
@@ -12,6 +13,7 @@ use rand_core::{OsRng, RngCore, SeedableRng};
 
 use super::*;
 use crate::error::Error;
+use crate::error::SrsError;
 use ptau_file::{MODULUS, Ptau, header, point};
 
 /// Draws that make `Fr::random` return this.
@@ -124,12 +126,19 @@ fn strings_are_written_and_read() {
     assert!(Srs::from_bytes(&bytes, 5, insecure_identity()).is_none());
     let other = Srs::from_secret(5, secret());
     assert!(Srs::from_bytes(&other.to_bytes(), 5, identity).is_none());
-    // Points of another string under this one's image.
-    for at in [4 + 7 * POINT_BYTES, 4 + 40 * POINT_BYTES] {
+    // Lists of another string under this one's image.
+    let lists = [
+        4..4 + (POINT_BYTES << 5),
+        4 + (POINT_BYTES << 5)..4 + (POINT_BYTES << 6),
+    ];
+    for list in lists {
         let mut mixed = bytes.clone();
-        mixed[at..at + POINT_BYTES].copy_from_slice(&other.to_bytes()[at..at + POINT_BYTES]);
-        assert!(Srs::from_bytes(&mixed, 5, identity).is_none(), "{at}");
+        mixed[list.clone()].copy_from_slice(&other.to_bytes()[list]);
+        assert!(Srs::from_bytes(&mixed, 5, identity).is_none());
     }
+    let mut off_curve = bytes.clone();
+    off_curve[4 + 9 * POINT_BYTES] ^= 1;
+    assert!(Srs::from_bytes(&off_curve, 5, identity).is_none());
 }
 
 #[test]
