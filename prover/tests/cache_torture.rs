@@ -157,7 +157,11 @@ impl Act {
             Self::Append => File::options().append(true).open(&data)?.write_all(b"x"),
             Self::DeleteData => fs::remove_file(data),
             Self::DeleteManifest => fs::remove_file(manifest),
-            Self::DeleteEntry => fs::remove_dir_all(entry),
+            // At once, so that what is seen of the entry later is not half of it.
+            Self::DeleteEntry => {
+                let trash = tempfile::tempdir_in(entry.parent().expect("a cache"))?;
+                fs::rename(entry, trash.path().join("entry"))
+            }
             Self::DeleteLock => fs::remove_file(entry.with_extension("lock")),
             Self::Swap => {
                 let aside = entry.with_extension("aside");
@@ -327,11 +331,14 @@ impl Torture {
         self.random.next_u64() as usize % bound
     }
 
+    /// In every other round nothing is spoiled: entries are deleted and processes killed while they write
+    /// them again.
     fn round(&mut self, round: usize) {
+        let only_delete = round % 2 == 1;
         let mut children: Vec<_> = (0..PROCESSES).map(|_| Some(self.spawn())).collect();
         for _ in 0..6 + self.below(6) {
             std::thread::sleep(Duration::from_millis(self.below(150) as u64));
-            if self.below(4) == 0 {
+            if self.below(if only_delete { 2 } else { 4 }) == 0 {
                 let victim = self.below(PROCESSES);
                 if let Some(mut child) = children[victim].take() {
                     child.kill().expect("a process of ours");
@@ -340,7 +347,7 @@ impl Torture {
                     self.figures.killed += 1;
                 }
             } else {
-                self.spoil();
+                self.spoil(only_delete);
             }
         }
         for child in children.into_iter().flatten() {
@@ -364,14 +371,18 @@ impl Torture {
             .expect("this binary runs")
     }
 
-    fn spoil(&mut self) {
+    fn spoil(&mut self, only_delete: bool) {
         let entries = self.entries.len();
         let first = self.below(entries);
         let second = (first + 1 + self.below(entries - 1)) % entries;
-        let act = Act::ALL[self.below(Act::ALL.len())];
+        let act = if only_delete {
+            [Act::DeleteEntry, Act::DeleteLock][self.below(2)]
+        } else {
+            Act::ALL[self.below(Act::ALL.len())]
+        };
         let (entry, other) = (self.entries[first].clone(), self.entries[second].clone());
         let paths = (self.cache.join(&entry), self.cache.join(&other));
-        if act != Act::DeleteLock {
+        if !matches!(act, Act::DeleteEntry | Act::DeleteLock) {
             self.suspects.insert(entry);
         }
         // A link to an entry lets later acts on one spoil the other.
