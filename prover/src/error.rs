@@ -94,11 +94,62 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SrsError {
-    /// It is too short for a header, or announces an unusable size.
-    #[error("not a raw halo2 parameter file")]
+    /// It is a directory, a pipe or a device.
+    #[error("not a regular file")]
+    NotAFile,
+    /// It begins like neither format.
+    #[error("neither a .ptau file nor halo2's raw parameters")]
     Format,
-    /// Its size does not match its header.
-    #[error("the file has {found} bytes, its header announces {expected}")]
+    /// It is a `.ptau` file of another version.
+    #[error("a .ptau file of version {found}; only version 1 is known")]
+    Version {
+        /// The file's version.
+        found: u32,
+    },
+    /// It announces more sections than such files have.
+    #[error("a .ptau file with {found} sections, which cannot be")]
+    TooManySections {
+        /// Sections announced.
+        found: u32,
+    },
+    /// A section is there twice.
+    #[error("section {section} is there twice")]
+    DuplicateSection {
+        /// Which.
+        section: u32,
+    },
+    /// A section that is needed is not there.
+    #[error("section {section} is missing")]
+    MissingSection {
+        /// Which.
+        section: u32,
+    },
+    /// A section has another length than the header implies.
+    #[error("section {section} has {found} bytes instead of {expected}")]
+    SectionLength {
+        /// Which.
+        section: u32,
+        /// Its length.
+        found: u64,
+        /// What the header implies.
+        expected: u64,
+    },
+    /// It is for another curve.
+    #[error("it is for another curve than BN254 (bn128 in snarkjs)")]
+    Curve,
+    /// The sizes in its header are impossible.
+    #[error("its header announces 2^{power} of 2^{ceremony_power} powers, which cannot be")]
+    Power {
+        /// Base-2 logarithm of the file's powers.
+        power: u32,
+        /// Base-2 logarithm of the ceremony's powers.
+        ceremony_power: u32,
+    },
+    /// Its size does not match its headers.
+    #[error(
+        "the file has {found} bytes, its headers announce {expected}: it is incomplete, or has more \
+         than one content"
+    )]
     Length {
         /// Bytes there.
         found: u64,
@@ -113,7 +164,8 @@ pub enum SrsError {
         /// The circuit's size.
         needed: u32,
     },
-    /// A point is not on the curve, not in the group, or the identity.
+    /// A point has a coordinate that is no field element, or is not on the curve, or not in the group, or
+    /// the identity.
     #[error("point {index} of `{list}` is not in the group, or the identity")]
     Point {
         /// Which list.
@@ -130,9 +182,15 @@ pub enum SrsError {
     /// The two bases do not fit together.
     #[error("its Lagrange basis does not fit its powers")]
     Lagrange,
-    /// It is the insecure test string.
-    #[error("it contains the insecure test string, whose secret is public")]
+    /// It is the insecure test string, or another one whose secret is public.
+    #[error(
+        "its secret is public (this program's test string, or what halo2-lib's `gen_srs` makes): \
+         anyone can forge proofs"
+    )]
     Insecure,
+    /// The file is another one than a moment ago.
+    #[error("the file was replaced while it was in use")]
+    Changed,
 }
 
 /// Why a chunk cannot be proved.

@@ -31,6 +31,7 @@ pub use aggregation::{
     AggregationConfig, AggregationEvent, Aggregator, LayerKind, SpanProof, aggregate,
     aggregate_observed,
 };
+pub use cache::is_cache_file;
 pub use chunks::{
     Event, Schedule, claim_of, prove_execution_chunked, prove_execution_chunked_auto,
     prove_execution_chunked_parallel, prove_execution_observed, run_info,
