@@ -117,10 +117,10 @@ impl Job {
         &self.path
     }
 
-    /// Number of chunks whose proofs are in the directory, as far as their names tell.
+    /// Number of chunks whose proofs are in a job's directory, as far as their names tell.
     #[must_use]
-    pub fn stored_chunks(&self) -> usize {
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+    pub fn stored_chunks(path: &Path) -> usize {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
         entries
             .filter(|entry| is_chunk(&entry.file_name().to_string_lossy()))
             .count()
@@ -132,7 +132,7 @@ impl Job {
 
     /// Writes the proof file, and finishes the job.
     ///
-    /// The file gets its name after its bytes were read back, parsed and verified against the claim. Then
+    /// Returns the file's length. The file gets its name after its bytes were read back, parsed and verified against the claim. Then
     /// the secret is overwritten and the directory removed. The file's directory and the job's should
     /// be on one file system.
     ///
@@ -146,7 +146,7 @@ impl Job {
         claim: &Claim,
         key: &VerifyingKey,
         output: &Path,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let staged =
             files::stage(&self.path, PROOF, &proof.to_bytes()).map_err(io_error(output))?;
         let bytes = fs::read(&staged).map_err(io_error(&staged))?;
@@ -170,7 +170,7 @@ impl Job {
         if let Err(error) = self.remove() {
             tracing::warn!(%error, directory = %path.display(), "the finished job cannot be removed");
         }
-        Ok(())
+        Ok(bytes.len())
     }
 
     /// Gives the job up: overwrites the secret, and removes the directory.

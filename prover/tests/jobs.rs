@@ -78,7 +78,7 @@ fn stopped_after(chunks: usize, directory: &Path) {
         work(&TRACE, config(), Schedule::Sequential, &job, stop)
     }));
     stopped.expect_err("it stops in the middle");
-    assert_eq!(job.stored_chunks(), chunks);
+    assert_eq!(Job::stored_chunks(job.path()), chunks);
 }
 
 /// Takes the job up and finishes it: the proof is valid.
@@ -446,7 +446,7 @@ fn a_panic_in_one_chunk_is_its_error_and_the_others_are_kept() {
     assert_eq!(work.retried, [1]);
     let kept = work.proved;
     assert!(!kept.is_empty() && !kept.contains(&1));
-    assert_eq!(job.stored_chunks(), kept.len());
+    assert_eq!(Job::stored_chunks(job.path()), kept.len());
     drop(job);
     let work = finish(&directory);
     assert_eq!(work.reused, kept);

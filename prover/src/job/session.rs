@@ -77,7 +77,7 @@ impl<'a> Session<'a> {
         let journal = match read_journal(job, frame.chunks)? {
             Ok(journal) => journal,
             Err(Unusable::Format(found)) => return Err(refused(job, JobError::Format { found })),
-            Err(Unusable::Damaged) if job.stored_chunks() == 0 && !has_journal(job) => {
+            Err(Unusable::Damaged) if Job::stored_chunks(job.path()) == 0 && !has_journal(job) => {
                 return Ok((Self::anew(job, frame)?, None));
             }
             Err(Unusable::Damaged) => return anew(Restart::Journal),
