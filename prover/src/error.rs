@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use verifier::{ChunkError, VerifyError};
+use verifier::{ChunkError, DecodeError, VerifyError};
 use zk_circuits::{ShapeError, WitnessError};
 
 /// Why there are no keys or no proof.
@@ -60,6 +60,14 @@ pub enum Error {
         chunk: usize,
         /// Why.
         reason: ChunkFailure,
+    },
+    /// A job's directory cannot be used. Nothing in it was changed.
+    #[error("{}: {reason}", path.display())]
+    Job {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        reason: JobError,
     },
     /// A job of an aggregation failed.
     #[error("{layer}: {reason}")]
@@ -209,6 +217,42 @@ pub enum ChunkFailure {
     /// The finished proof does not verify, and is withheld.
     #[error("the finished proof does not verify: {0}")]
     Verify(ChunkError),
+}
+
+/// Why a job's directory cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// Another process has locked it.
+    #[error("another process is working on this job: let it finish, or stop it")]
+    Busy,
+    /// It holds something else.
+    #[error("this is not a job, since it holds `{entry}`: choose another place, or move that away")]
+    Foreign {
+        /// The first name that no job has.
+        entry: String,
+    },
+    /// Another version of this program began it.
+    #[error(
+        "the job's journal has version {found}, which this program does not know: go on with the \
+         program that began it, or remove the directory to give the job up"
+    )]
+    Format {
+        /// The journal's version.
+        found: u64,
+    },
+    /// It is about something else than what is to be proved.
+    #[error(
+        "the job was begun with another `{what}`: go on with what it was begun with, or remove the \
+         directory to give it up"
+    )]
+    Differs {
+        /// The first part that differs.
+        what: &'static str,
+    },
+    /// The proof file was not read back as it was written.
+    #[error("the proof file that was written cannot be read back: {0}")]
+    ReadBack(DecodeError),
 }
 
 /// Why a job of an aggregation failed.
