@@ -6,8 +6,10 @@
 //! coverage guidance. See `docs/fuzzing.md`.
 
 mod choices;
+pub mod elf;
 pub mod raw;
 mod run;
+mod seeds;
 mod slots;
 mod stats;
 

@@ -27,7 +27,11 @@ pub fn target(bytes: &[u8]) -> Depth {
         }
     };
     let loaded = Program::load(&code, &options);
-    assert_eq!(loaded, Program::load(&code, &options), "loading is a function");
+    assert_eq!(
+        loaded,
+        Program::load(&code, &options),
+        "loading is a function"
+    );
     match loaded {
         Ok(program) => {
             assert_eq!(program.instructions().len() * SLOT_BYTES, code.len());
@@ -74,15 +78,27 @@ fn plausible(
     for _ in 0..count {
         slots::push(&mut code, dialect, choices);
     }
-    code.extend(Slot { opcode: 0x95, ..Slot::default() }.encode());
+    code.extend(
+        Slot {
+            opcode: 0x95,
+            ..Slot::default()
+        }
+        .encode(),
+    );
     if mend {
         // At least one slot becomes good each time.
         for _ in 0..code.len() {
-            let Some(pc) = Program::load(&code, options).err().and_then(|error| slot_of(&error))
+            let Some(pc) = Program::load(&code, options)
+                .err()
+                .and_then(|error| slot_of(&error))
             else {
                 break;
             };
-            let filler = Slot { opcode: 0xb7, ..Slot::default() }.encode();
+            let filler = Slot {
+                opcode: 0xb7,
+                ..Slot::default()
+            }
+            .encode();
             let at = pc as usize * SLOT_BYTES;
             code[at..at + SLOT_BYTES].copy_from_slice(&filler);
         }

@@ -46,7 +46,10 @@ pub(crate) fn check_image(program: &Program) {
     let intervals = program.intervals_with_input(64);
     let mut at = 0;
     for interval in &intervals {
-        assert_eq!(interval.start, at, "intervals neither overlap nor leave gaps");
+        assert_eq!(
+            interval.start, at,
+            "intervals neither overlap nor leave gaps"
+        );
         assert!(interval.start < interval.end);
         at = interval.end;
     }
@@ -73,7 +76,10 @@ pub(crate) fn run(program: &Program, choices: &mut Choices<'_>) -> bool {
     let (trace, run) = match (tracer.clone().trace(), tracer.run()) {
         (Ok(trace), Ok(run)) => (trace, run),
         (Err(trace), Err(run)) => {
-            assert!(trace == run && matches!(trace, TraceError::Unprovable { .. }), "{trace}");
+            assert!(
+                trace == run && matches!(trace, TraceError::Unprovable { .. }),
+                "{trace}"
+            );
             return true;
         }
         (trace, run) => panic!("with steps {trace:?}, without {run:?}"),
@@ -81,7 +87,10 @@ pub(crate) fn run(program: &Program, choices: &mut Choices<'_>) -> bool {
     assert_eq!(run.outcome, trace.outcome());
     assert_eq!(run.steps, trace.instruction_count());
     assert_eq!(run.compute_units, trace.compute_units());
-    assert_eq!((&run.output[..], &run.return_data[..]), (trace.output(), trace.return_data()));
+    assert_eq!(
+        (&run.output[..], &run.return_data[..]),
+        (trace.output(), trace.return_data())
+    );
     assert_eq!(run.output.len() as u64, input.region_len());
     assert!(run.compute_units <= limit && run.steps <= run.compute_units);
     if let Outcome::Trap { pc, .. } = run.outcome {

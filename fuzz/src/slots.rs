@@ -10,14 +10,7 @@ use crate::Choices;
 
 const LDDW: u8 = 0x18;
 /// Bases of regions, as the upper half of an address.
-const BASES: [u64; 6] = [
-    STACK_BASE,
-    INPUT_BASE,
-    DATA_BASE,
-    RODATA_BASE,
-    TEXT_BASE,
-    0,
-];
+const BASES: [u64; 6] = [STACK_BASE, INPUT_BASE, DATA_BASE, RODATA_BASE, TEXT_BASE, 0];
 
 /// Which fields of an operation are used, for both tables.
 #[derive(Clone, Copy, Default)]
