@@ -13,7 +13,7 @@ const MAX_STEPS: u64 = 400;
 const MAX_RUN_BYTES: usize = 1 << 20;
 
 /// Checks what a loader promises of its image.
-pub(crate) fn check_image(program: &Program) {
+pub fn check_image(program: &Program) {
     let slots = program.instructions().len() as u32;
     let dialect = program.dialect();
     assert!(program.entry() < slots, "the entry is an instruction");
@@ -57,7 +57,7 @@ pub(crate) fn check_image(program: &Program) {
 }
 
 /// Runs a program on some input, twice, and checks the trace. Whether it had a step.
-pub(crate) fn run(program: &Program, choices: &mut Choices<'_>) -> bool {
+pub fn run(program: &Program, choices: &mut Choices<'_>) -> bool {
     if program.data().len() + program.rodata().len() > MAX_RUN_BYTES {
         return false;
     }
@@ -69,7 +69,7 @@ pub(crate) fn run(program: &Program, choices: &mut Choices<'_>) -> bool {
     let (count, region) = (choices.below(65), choices.below(129));
     let input = Input::from_bytes(choices.bytes(count)).with_region_size(region as u64);
     let limit = match choices.byte() {
-        byte @ ..32 => u64::from(byte),
+        byte @ 1..32 => u64::from(byte) - 1,
         _ => MAX_STEPS,
     };
     let tracer = Tracer::new(program).input(input.clone()).step_limit(limit);

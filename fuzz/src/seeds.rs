@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// A folder of this repository.
-pub(crate) fn folder(path: &str) -> PathBuf {
+pub fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// All files of a folder with one of these extensions, in order of their names.
-pub(crate) fn files(path: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
+pub fn files(path: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
     let folder = folder(path);
     let entries = std::fs::read_dir(&folder).expect("a folder of seeds");
     let mut paths: Vec<_> = entries

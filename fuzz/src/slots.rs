@@ -30,7 +30,7 @@ struct Uses {
 }
 
 /// Appends an instruction, `lddw` with both its slots.
-pub(crate) fn push(slots: &mut Vec<u8>, dialect: Dialect, choices: &mut Choices<'_>) {
+pub fn push(slots: &mut Vec<u8>, dialect: Dialect, choices: &mut Choices<'_>) {
     let (mut slot, uses) = if dialect.is_sbpf() {
         sbpf_row(dialect, choices)
     } else {

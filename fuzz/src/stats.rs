@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How far an execution got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Refused by a parser or loader.
+    /// Refused by a parser.
     Refused,
-    /// Accepted there: what the bytes mean was checked.
+    /// Parsed, and gone no further.
+    Parsed,
+    /// What the bytes mean was checked: a program ran, a proof's equations were looked at.
     Semantic,
 }
 
@@ -16,6 +18,7 @@ pub enum Depth {
 pub struct Stats {
     name: &'static str,
     executions: AtomicU64,
+    parsed: AtomicU64,
     semantic: AtomicU64,
 }
 
@@ -26,16 +29,17 @@ impl Stats {
         Self {
             name,
             executions: AtomicU64::new(0),
+            parsed: AtomicU64::new(0),
             semantic: AtomicU64::new(0),
         }
     }
 
-    /// Counts an execution; at every power of two, and every 2^16 executions, prints the counts.
+    /// Counts an execution; prints the counts every 2^14 executions.
     pub fn count(&self, depth: Depth) {
-        let semantic = u64::from(depth == Depth::Semantic);
-        self.semantic.fetch_add(semantic, Ordering::Relaxed);
-        let executions = self.executions.fetch_add(1, Ordering::Relaxed) + 1;
-        if executions.is_multiple_of(1 << 16) {
+        let add = |counter: &AtomicU64, yes| counter.fetch_add(u64::from(yes), Ordering::Relaxed);
+        add(&self.parsed, depth != Depth::Refused);
+        add(&self.semantic, depth == Depth::Semantic);
+        if (add(&self.executions, true) + 1).is_multiple_of(1 << 14) {
             self.print();
         }
     }
@@ -43,18 +47,15 @@ impl Stats {
     /// Prints the counts.
     #[expect(clippy::print_stderr, reason = "it is what the fuzzer's log is for")]
     pub fn print(&self) {
-        let (executions, semantic) = self.counts();
-        let share = 100.0 * semantic as f64 / executions.max(1) as f64;
-        eprintln!(
-            "{}: {executions} executions, {semantic} to semantic checks ({share:.1} %)",
-            self.name
-        );
-    }
-
-    /// Executions, and how many of them were semantic.
-    #[must_use]
-    pub fn counts(&self) -> (u64, u64) {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (load(&self.executions), load(&self.semantic))
+        let executions = load(&self.executions);
+        let (parsed, semantic) = (load(&self.parsed), load(&self.semantic));
+        let share = |count| 100.0 * count as f64 / executions.max(1) as f64;
+        eprintln!(
+            "{}: {executions} executions, {parsed} parsed ({:.1} %), {semantic} to semantic checks ({:.1} %)",
+            self.name,
+            share(parsed),
+            share(semantic)
+        );
     }
 }
