@@ -253,8 +253,8 @@ impl Figures {
             "{} rounds of {PROCESSES} processes: {} killed, {} finished\n\
              {} results, all right: {:?}\n\
              {acts} acts: {:?}\n\
-             {} looks at untouched entries, all intact; {} spoiled entries found rebuilt; at most {} \
-             unfinished entries at the end of a round",
+             {} looks at untouched entries, all intact; {} spoiled entries found rebuilt; {} unfinished \
+             entries seen at the ends of rounds",
             self.rounds,
             self.killed,
             self.finished,
@@ -331,30 +331,59 @@ impl Torture {
         self.random.next_u64() as usize % bound
     }
 
-    /// In every other round nothing is spoiled: entries are deleted and processes killed while they write
-    /// them again.
     fn round(&mut self, round: usize) {
-        let only_delete = round % 2 == 1;
         let mut children: Vec<_> = (0..PROCESSES).map(|_| Some(self.spawn())).collect();
-        for _ in 0..6 + self.below(6) {
-            std::thread::sleep(Duration::from_millis(self.below(150) as u64));
-            if self.below(if only_delete { 2 } else { 4 }) == 0 {
-                let victim = self.below(PROCESSES);
-                if let Some(mut child) = children[victim].take() {
-                    child.kill().expect("a process of ours");
-                    let output = child.wait_with_output().expect("it ended");
-                    self.check_results(&String::from_utf8_lossy(&output.stdout));
-                    self.figures.killed += 1;
-                }
-            } else {
-                self.spoil(only_delete);
-            }
+        if round % 2 == 0 {
+            self.spoil_and_kill(&mut children);
+        } else {
+            self.kill_writers(&mut children);
         }
         for child in children.into_iter().flatten() {
             self.finish(round, child);
         }
         self.inspect(round);
         self.figures.rounds += 1;
+    }
+
+    fn spoil_and_kill(&mut self, children: &mut [Option<Child>]) {
+        for _ in 0..6 + self.below(6) {
+            std::thread::sleep(Duration::from_millis(self.below(150) as u64));
+            if self.below(4) == 0 {
+                let victim = self.below(PROCESSES);
+                self.kill(&mut children[victim]);
+            } else {
+                let act = Act::ALL[self.below(Act::ALL.len())];
+                self.act(act);
+            }
+        }
+    }
+
+    /// Nothing is spoiled: entries are deleted, and once one is being written again all processes are killed,
+    /// so that nobody repairs what they leave.
+    fn kill_writers(&mut self, children: &mut [Option<Child>]) {
+        for _ in 0..self.below(4 * self.entries.len()) {
+            let act = [Act::DeleteEntry, Act::DeleteLock][self.below(2)];
+            self.act(act);
+        }
+        let before = self.files();
+        let start = Instant::now();
+        while self.files() == before && start.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        std::thread::sleep(Duration::from_micros(self.below(5000) as u64));
+        for child in children {
+            self.kill(child);
+        }
+    }
+
+    fn kill(&mut self, child: &mut Option<Child>) {
+        let Some(mut child) = child.take() else {
+            return;
+        };
+        child.kill().expect("a process of ours");
+        let output = child.wait_with_output().expect("it ended");
+        self.check_results(&String::from_utf8_lossy(&output.stdout));
+        self.figures.killed += 1;
     }
 
     fn spawn(&mut self) -> Child {
@@ -371,15 +400,11 @@ impl Torture {
             .expect("this binary runs")
     }
 
-    fn spoil(&mut self, only_delete: bool) {
+    /// Does something to a random entry, and perhaps to another one.
+    fn act(&mut self, act: Act) {
         let entries = self.entries.len();
         let first = self.below(entries);
         let second = (first + 1 + self.below(entries - 1)) % entries;
-        let act = if only_delete {
-            [Act::DeleteEntry, Act::DeleteLock][self.below(2)]
-        } else {
-            Act::ALL[self.below(Act::ALL.len())]
-        };
         let (entry, other) = (self.entries[first].clone(), self.entries[second].clone());
         let paths = (self.cache.join(&entry), self.cache.join(&other));
         if !matches!(act, Act::DeleteEntry | Act::DeleteLock) {
@@ -464,18 +489,24 @@ impl Torture {
             }
         }
         let (unfinished, damaged) = self.leftovers();
-        self.figures.unfinished = self.figures.unfinished.max(unfinished);
+        self.figures.unfinished += unfinished;
         // Each process keeps one.
         assert!(damaged <= PROCESSES, "{damaged} damaged entries");
     }
 
+    /// Files that are there, but for locks.
+    fn files(&self) -> BTreeSet<String> {
+        let files = fs::read_dir(&self.cache).into_iter().flatten().flatten();
+        files
+            .map(|file| file.file_name().to_string_lossy().into_owned())
+            .filter(|name| !name.ends_with(".lock"))
+            .collect()
+    }
+
     /// Unfinished and damaged entries.
     fn leftovers(&self) -> (usize, usize) {
-        let names = fs::read_dir(&self.cache).into_iter().flatten().flatten();
-        let names: Vec<_> = names
-            .map(|file| file.file_name().to_string_lossy().into_owned())
-            .collect();
-        let count = |is: &dyn Fn(&&String) -> bool| names.iter().filter(is).count();
+        let files = self.files();
+        let count = |is: &dyn Fn(&&String) -> bool| files.iter().filter(is).count();
         (
             count(&|name| name.starts_with(".writing-")),
             count(&|name| name.ends_with(".damaged")),
