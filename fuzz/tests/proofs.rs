@@ -37,7 +37,7 @@ fn target(bytes: &[u8]) -> Depth {
     let style = choices.byte() % 8;
     let claim = {
         let mut claim = run.claim.clone();
-        if choices.byte() % 4 == 0 {
+        if choices.byte().is_multiple_of(4) {
             change_claim(&mut claim, &mut choices);
         }
         claim
@@ -101,7 +101,7 @@ fn changed(run: &Run, style: u8, choices: &mut Choices<'_>) -> Result<ExecutionP
 
 /// Changes bytes of the file, often a length or what is near the beginning.
 fn change_file(file: &mut Vec<u8>, choices: &mut Choices<'_>) {
-    if choices.byte() % 2 == 0 {
+    if choices.byte().is_multiple_of(2) {
         choices.change_bytes(file);
         return;
     }

@@ -333,7 +333,7 @@ impl Torture {
 
     fn round(&mut self, round: usize) {
         let mut children: Vec<_> = (0..PROCESSES).map(|_| Some(self.spawn())).collect();
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             self.spoil_and_kill(&mut children);
         } else {
             self.kill_writers(&mut children);

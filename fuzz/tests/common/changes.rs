@@ -40,7 +40,7 @@ pub(crate) fn change_info(info: &mut RunInfo, choices: &mut Choices<'_>) {
 pub(crate) fn change_instance(instance: &mut ChunkInstance, choices: &mut Choices<'_>) {
     let mut words = instance.to_words();
     let at = choices.below(ChunkInstance::LEN);
-    words[at] = if choices.byte() % 4 == 0 {
+    words[at] = if choices.byte().is_multiple_of(4) {
         words[choices.below(ChunkInstance::LEN)]
     } else {
         choices.value(words[at])
@@ -61,7 +61,9 @@ pub(crate) fn change_hints(chunks: &mut [ChunkProof], choices: &mut Choices<'_>)
         0 => change_words(&mut pages, choices),
         1 => choices.change_bytes(&mut input),
         _ => match &mut selection {
-            Selection::Blocks(blocks) if choices.byte() % 8 != 0 => change_words(blocks, choices),
+            Selection::Blocks(blocks) if !choices.byte().is_multiple_of(8) => {
+                change_words(blocks, choices);
+            }
             Selection::Blocks(_) => selection = Selection::Whole,
             Selection::Whole => selection = Selection::Blocks(vec![choices.u64()]),
         },

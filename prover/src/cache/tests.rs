@@ -87,11 +87,11 @@ fn entries_are_built_once() {
 fn damaged_entries_are_set_aside_and_built_again() {
     let damages: &[(&str, Damage)] = &[
         ("truncated", |entry| {
-            write(entry.join(DATA), &DATA_BYTES[..5])
+            write(entry.join(DATA), &DATA_BYTES[..5]);
         }),
         ("empty", |entry| write(entry.join(DATA), b"")),
         ("longer", |entry| {
-            write(entry.join(DATA), [DATA_BYTES, &[0]].concat())
+            write(entry.join(DATA), [DATA_BYTES, &[0]].concat());
         }),
         ("flipped", |entry| {
             let mut data = DATA_BYTES.to_vec();
@@ -99,10 +99,10 @@ fn damaged_entries_are_set_aside_and_built_again() {
             write(entry.join(DATA), data);
         }),
         ("no data", |entry| {
-            fs::remove_file(entry.join(DATA)).expect("removed")
+            fs::remove_file(entry.join(DATA)).expect("removed");
         }),
         ("no manifest", |entry| {
-            fs::remove_file(entry.join(MANIFEST)).expect("removed")
+            fs::remove_file(entry.join(MANIFEST)).expect("removed");
         }),
         ("foreign", |entry| {
             let data = b"some other entry's data";
@@ -114,7 +114,7 @@ fn damaged_entries_are_set_aside_and_built_again() {
             write(entry.join(MANIFEST), manifest.replace("cache 1", "cache 0"));
         }),
         ("of no format", |entry| {
-            write(entry.join(MANIFEST), b"\xff\0\xff")
+            write(entry.join(MANIFEST), b"\xff\0\xff");
         }),
         ("with a long manifest", |entry| {
             let manifest = manifest_of("pk-entry", DATA_BYTES);

@@ -346,7 +346,7 @@ fn bad_structures_of_ptau_files_are_refused() {
     }
     let many = with(&|f| {
         f.sections
-            .extend((100..200).map(|number| (number, Vec::new())))
+            .extend((100..200).map(|number| (number, Vec::new())));
     });
     assert_eq!(many, Some(SrsError::TooManySections { found: 108 }));
 }
