@@ -28,10 +28,12 @@ pub(crate) struct Common {
     /// Threads to use, for chunks and inside them. Default: RAYON_NUM_THREADS, or all cores.
     #[arg(long, global = true, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
-    /// Where keys are kept. Default: the platform's cache directory.
+    /// Where keys are kept; whoever may write there can replace them. Default: the platform's cache
+    /// directory.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
-    /// Structured reference string from a ceremony, in halo2's raw format.
+    /// Structured reference string from a ceremony that you trust: a .ptau file of snarkjs, such as those of
+    /// the Perpetual Powers of Tau, or halo2's raw format. It is checked. See docs/keys.md.
     #[arg(
         long,
         global = true,

@@ -1,8 +1,8 @@
 //! Writes `.ptau` files of a secret of one's choice, section by section, to be spoiled.
 
-use ff::{Field, PrimeField};
-use group::Curve;
 use halo2curves::bn256::{Fr, G1Affine, G2Affine};
+use halo2curves::ff::{Field, PrimeField};
+use halo2curves::group::Curve;
 use halo2curves::serde::SerdeObject;
 
 /// The modulus of BN254's base field, least byte first.
