@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bpf_tracer::{Outcome, TrapKind};
 use fuzz::Choices;
-use halo2curves::bn256::Fr;
-use verifier::{ChunkProof, KeyId, RunInfo, SrsKind};
+use halo2curves::bn256::{Fr, G1Affine};
+use verifier::{ChunkProof, KeyId, RunInfo, SrsKind, WholeRun};
 use zk_circuits::{ChunkInstance, Selection};
 
 /// Whether an execution with these bytes is one of `one_of` that goes on.
@@ -142,4 +142,62 @@ pub(crate) fn change_element(proof: &mut Vec<u8>, other: &[u8], choices: &mut Ch
 
 pub(crate) fn change_key(key: &mut KeyId, choices: &mut Choices<'_>) {
     key.0[choices.below(32)] ^= 1 << (choices.byte() % 8);
+}
+
+/// Changes bytes of a file, often a length or what is near the beginning.
+pub(crate) fn change_file(file: &mut Vec<u8>, choices: &mut Choices<'_>) {
+    if choices.byte() % 2 == 0 {
+        choices.change_bytes(file);
+        return;
+    }
+    let at = choices.below(400);
+    if let Some(field) = file.get_mut(at..at + 8) {
+        choices.change_field(field);
+    }
+}
+
+/// Changes one value of a run.
+pub(crate) fn change_run(run: &mut WholeRun, choices: &mut Choices<'_>) {
+    let points = [
+        run.memory[0],
+        run.memory[1],
+        run.output,
+        run.pages,
+        run.program[0],
+        run.program[1],
+        run.program[2],
+        G1Affine::generator(),
+    ];
+    let numbers = [
+        &mut run.version,
+        &mut run.entry,
+        &mut run.input_size,
+        &mut run.budget,
+        &mut run.steps,
+        &mut run.units,
+        &mut run.stopped_at,
+        &mut run.status,
+        &mut run.r0,
+        &mut run.trap_kind,
+        &mut run.trap_pc,
+    ];
+    let which = choices.below(numbers.len() + points.len());
+    if let Some(number) = numbers.into_iter().nth(which) {
+        *number = choices.value(*number);
+        return;
+    }
+    let others = [&mut run.output, &mut run.pages];
+    let places = run.memory.iter_mut().chain(others);
+    let mut places = places.chain(&mut run.program);
+    match places.nth(choices.below(points.len())) {
+        Some(place) => {
+            let point = choices.pick(&points);
+            *place = if choices.byte() % 2 == 0 {
+                point
+            } else {
+                -point
+            };
+        }
+        None => run.stopped = !run.stopped,
+    }
 }
