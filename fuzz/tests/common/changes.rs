@@ -146,7 +146,7 @@ pub(crate) fn change_key(key: &mut KeyId, choices: &mut Choices<'_>) {
 
 /// Changes bytes of a file, often a length or what is near the beginning.
 pub(crate) fn change_file(file: &mut Vec<u8>, choices: &mut Choices<'_>) {
-    if choices.byte() % 2 == 0 {
+    if choices.byte().is_multiple_of(2) {
         choices.change_bytes(file);
         return;
     }
@@ -192,7 +192,7 @@ pub(crate) fn change_run(run: &mut WholeRun, choices: &mut Choices<'_>) {
     match places.nth(choices.below(points.len())) {
         Some(place) => {
             let point = choices.pick(&points);
-            *place = if choices.byte() % 2 == 0 {
+            *place = if choices.byte().is_multiple_of(2) {
                 point
             } else {
                 -point
