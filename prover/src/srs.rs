@@ -75,8 +75,9 @@ impl Srs {
 
     /// The inverse of [`to_bytes`](Self::to_bytes), if it is the string of this size and identity.
     ///
-    /// For bytes that were checked when they were written: all points are on the curve and the image of the
-    /// secret is the right one, but of each list only enough is checked to tell it from another string's.
+    /// For bytes that were checked when they were written, and compared with their digest: all points are on the
+    /// curve, the image of the secret is the right one, the first powers are its own, and the Lagrange list maps
+    /// 1 to the generator. That it is the list of this secret was checked when it was imported.
     pub(crate) fn from_bytes(bytes: &[u8], k: u32, expected: SrsIdentity) -> Option<Self> {
         let length = POINT_BYTES << k;
         let (header, rest) = bytes.split_at_checked(4)?;

@@ -126,16 +126,16 @@ fn strings_are_written_and_read() {
     assert!(Srs::from_bytes(&bytes, 5, insecure_identity()).is_none());
     let other = Srs::from_secret(5, secret());
     assert!(Srs::from_bytes(&other.to_bytes(), 5, identity).is_none());
-    // Lists of another string under this one's image.
-    let lists = [
-        4..4 + (POINT_BYTES << 5),
-        4 + (POINT_BYTES << 5)..4 + (POINT_BYTES << 6),
-    ];
-    for list in lists {
-        let mut mixed = bytes.clone();
-        mixed[list.clone()].copy_from_slice(&other.to_bytes()[list]);
-        assert!(Srs::from_bytes(&mixed, 5, identity).is_none());
-    }
+    // Powers of another string under this one's image.
+    let powers = 4..4 + (POINT_BYTES << 5);
+    let mut mixed = bytes.clone();
+    mixed[powers.clone()].copy_from_slice(&other.to_bytes()[powers]);
+    assert!(Srs::from_bytes(&mixed, 5, identity).is_none());
+    // A Lagrange list that is none.
+    let (first, second) = (4 + (POINT_BYTES << 5), 4 + (POINT_BYTES << 5) + POINT_BYTES);
+    let mut repeated = bytes.clone();
+    repeated.copy_within(first..second, second);
+    assert!(Srs::from_bytes(&repeated, 5, identity).is_none());
     let mut off_curve = bytes.clone();
     off_curve[4 + 9 * POINT_BYTES] ^= 1;
     assert!(Srs::from_bytes(&off_curve, 5, identity).is_none());
