@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::files;
 use disk::Lock;
 use entry::{DATA, MANIFEST, manifest_of, read};
 
@@ -132,7 +133,7 @@ impl Cache {
     /// Makes the directory and takes the entry's lock, and removes what killed processes left behind.
     /// A file system without locks is no error: then two processes may do the same work.
     fn reserve(&self, entry: &Entry) -> io::Result<Option<Lock>> {
-        disk::create_private_dir(&self.root)?;
+        files::private_dirs().recursive(true).create(&self.root)?;
         let lock = Lock::take(&self.path(entry, LOCK), &entry.name)?;
         if lock.is_some() {
             self.remove_unfinished(entry);
@@ -178,11 +179,11 @@ impl Cache {
         let manifest = manifest_of(&entry.name, data);
         disk::write_synced(&temporary.path().join(DATA), data)?;
         disk::write_synced(&temporary.path().join(MANIFEST), manifest.as_bytes())?;
-        disk::sync_dir(temporary.path())?;
+        files::sync_dir(temporary.path())?;
         fs::rename(temporary.path(), self.path(entry, ""))?;
         // The temporary directory is gone; nothing is left to remove.
         let _ = temporary.keep();
-        disk::sync_dir(&self.root)
+        files::sync_dir(&self.root)
     }
 
     fn warn(&self, entry: &Entry, error: &io::Error) {

@@ -79,7 +79,7 @@ impl Job {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         loop {
-            match files::create_private_dir(&path) {
+            match files::private_dirs().create(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     refuse_foreign(&path)?;
                 }
@@ -130,9 +130,9 @@ impl Job {
         self.retries
     }
 
-    /// Writes the proof file, and finishes the job.
+    /// Writes the proof file, and finishes the job. Gives the file's length.
     ///
-    /// Returns the file's length. The file gets its name after its bytes were read back, parsed and verified against the claim. Then
+    /// The file gets its name after its bytes were read back, parsed and verified against the claim. Then
     /// the secret is overwritten and the directory removed. The file's directory and the job's should
     /// be on one file system.
     ///
@@ -161,8 +161,7 @@ impl Job {
             }
             renamed => {
                 renamed.map_err(io_error(output))?;
-                let parent = output.parent().filter(|path| !path.as_os_str().is_empty());
-                let parent = parent.unwrap_or_else(|| Path::new("."));
+                let parent = files::directory_of(output);
                 files::sync_dir(parent).map_err(io_error(parent))?;
             }
         }
