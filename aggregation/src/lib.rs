@@ -22,7 +22,7 @@ mod snark;
 mod span;
 
 /// Version of the circuits: changes with every change of their constraints.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub use circuit::{AggregationCircuit, Cells, Layer, ROOT_VALUES, SPAN_VALUES};
 pub use snark::{

@@ -2,6 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
+use crate::shape::SLOT_ROW;
+
 macro_rules! cells {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// A cell of a step row. Each is one advice column of the first phase.
@@ -224,6 +226,11 @@ impl Row {
     /// Limbs 0 to 3 as a 64-bit word.
     pub(crate) fn set_u(&mut self, value: i128) {
         self.set_limbs(&LIMBS[..4], value);
+    }
+
+    /// The first two limbs of a chunk's last row: the distance of the next micro-operation from the first slot.
+    pub(crate) fn set_exit_slot(&mut self) {
+        self.set_limbs(&LIMBS[..2], self[Cell::Upc] - SLOT_ROW as i128);
     }
 
     /// Limbs 4 to 7 as a 64-bit word.

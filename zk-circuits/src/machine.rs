@@ -2,6 +2,7 @@
 
 use bpf_tracer::Interval;
 
+use crate::Shape;
 use crate::WitnessError;
 use crate::cell::{Cell, Row};
 use crate::class::Class;
@@ -281,6 +282,16 @@ impl<'a> Machine<'a> {
             self.times[word as usize] = self.rows;
         }
         row
+    }
+
+    /// Fills a chunk up with padding.
+    pub(crate) fn pad(&mut self, rows: &mut Vec<Row>, shape: Shape) {
+        while rows.len() < shape.machine_rows() {
+            rows.push(self.padding());
+        }
+        if let Some(last) = rows.last_mut() {
+            last.set_exit_slot();
+        }
     }
 
     fn access(&self, row: &Row, address: Cell) -> Option<usize> {

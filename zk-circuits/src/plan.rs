@@ -265,13 +265,11 @@ impl Plan {
         ] = [&self.boundaries[index], &self.boundaries[index + 1]];
         let mut machine =
             Machine::new(&self.microcode, &self.pages, self.input_size, entry.clone());
-        let mut rows = Vec::with_capacity(self.shape.step_rows());
+        let mut rows = Vec::with_capacity(self.shape.machine_rows());
         for _ in *from..*to {
             rows.push(machine.step()?);
         }
-        while rows.len() < self.shape.step_rows() {
-            rows.push(machine.padding());
-        }
+        machine.pad(&mut rows, self.shape);
         debug_assert_eq!(machine.state, *exit);
         // A run that reaches its limit is still running behind its last chunk.
         let at_limit = matches!(

@@ -125,10 +125,16 @@ impl Shape {
         self.rows() - BLINDING_ROWS - 1
     }
 
+    /// Rows of the machine: those of the steps, then padding, at least one row of it.
+    #[must_use]
+    pub const fn machine_rows(self) -> usize {
+        self.end_row() - FIRST_ROW
+    }
+
     /// Most rows that the steps of one chunk may take.
     #[must_use]
     pub const fn step_rows(self) -> usize {
-        self.end_row() - FIRST_ROW
+        self.machine_rows() - 1
     }
 
     /// First word (and dense page boundary) of the public lane; the words below are private.

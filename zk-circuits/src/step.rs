@@ -320,6 +320,18 @@ fn boundaries(builder: &mut Builder) {
         value,
     );
 
+    // A row that needs others behind it is followed by rows of the ROM, which come before all slots.
+    let last = builder.fixed(FixedColumn::Last);
+    builder.require_zero(
+        "the last row is padding",
+        last.clone() * builder.is_active(),
+    );
+    let place = builder.limbs(0..2, 0);
+    builder.require_zero(
+        "the micro-operation behind the chunk is not in the ROM",
+        last * (builder.cell(Cell::Upc) - slot_row() - place),
+    );
+
     let running = instance(builder, InstanceCell::RunningOut);
     require(
         builder,

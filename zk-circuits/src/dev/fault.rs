@@ -75,9 +75,7 @@ pub fn rerun(
         }
         witness.rows.push(row);
     }
-    while witness.rows.len() < capacity {
-        witness.rows.push(machine.padding());
-    }
+    machine.pad(&mut witness.rows, honest.shape);
     let state = machine.state.clone();
     let instance = &mut witness.instance;
     instance.pc_out = (state.upc as u64).wrapping_sub(SLOT_ROW as u64);

@@ -5,10 +5,11 @@ use bpf_tracer::{Input, Syscall};
 use zk_circuits::{Cell, ChunkWitness, Class, Committed, dev, rom, shape};
 
 use crate::fixtures::{EXIT, Fixture, memory, sbpf, small, wide, witness};
-use crate::forgery::{Lies, copy_limbs, find, place, program};
+use crate::forgery::{Lies, copy_limbs, find, place, program, set_word};
 
 pub(crate) fn lies(lies: &mut Lies) {
     jumps(lies);
+    unfinished(lies);
     calls(lies);
     faults(lies);
     charges(lies);
@@ -73,6 +74,64 @@ fn jumps(lies: &mut Lies) {
     for class in [Class::CopyFirst, Class::CopyNext] {
         jump(lies, &copies, class);
     }
+}
+
+/// Signed divisions whose sign the third row would decide, and which are the last row of the chunk.
+fn unfinished(lies: &mut Lies) {
+    let honest = program(&[
+        (0xb7, 3, 0, 0, 9),
+        (0xb7, 4, 0, 0, 2),
+        (0x3f, 3, 4, 1, 0),
+        EXIT,
+    ]);
+    let division = find(&honest, Class::DivSigned);
+    let needed = &dev::rows(&honest)[division + 1..division + 3];
+    lies.script("a division without its other rows", &honest, |script| {
+        script.until(division)?;
+        script.step_with(|row| row[Cell::R] += 1)?;
+        let result = script.rows()[division][Cell::R];
+        script.pad_with(|row| {
+            copy_limbs(row, &needed[0]);
+            row[Cell::W] = needed[0][Cell::W];
+        });
+        script.pad_with(|row| {
+            copy_limbs(row, &needed[1]);
+            set_word(row, 4, result);
+        });
+        Ok(())
+    });
+
+    // The division's slot is in its limbs: a + 2^63.
+    let slot = 7;
+    let dividend = (1 << 63) + slot;
+    let turns = (small().machine_rows() - 5) / 2;
+    let mut slots = wide(3, dividend).to_vec();
+    slots.extend([
+        (0xb7, 2, 0, 0, -1),
+        (0xb7, 4, 0, 0, 0),
+        (0xb7, 5, 0, 0, turns as i32),
+        (0x07, 5, 0, 0, -1),
+        (0x55, 5, 0, -2, 0),
+        (0x3f, 3, 2, 1, 0),
+        EXIT,
+    ]);
+    let honest = witness(&Fixture::of("a loop", &slots).plan(small(), None), 0);
+    let last = small().machine_rows() - 1;
+    lies.script("a chunk that ends with a division", &honest, |script| {
+        script.until(last)?;
+        script.step_with(|row| {
+            assert_eq!(dev::class(row), Some(Class::DivSigned));
+            row[Cell::R] = 0;
+        })?;
+        // The second row lies behind the rows of the machine, where no limb is in range; the third is zero.
+        let magnitude = u128::from(dividend.wrapping_neg());
+        for limb in 0..4 {
+            let value = (magnitude >> (16 * limb)) & 0xffff;
+            script.set(last + 1, dev::LIMBS[limb], dev::value(value as i128));
+        }
+        script.set(last + 1, Cell::W, dev::value(magnitude as i128));
+        Ok(())
+    });
 }
 
 fn calls(lies: &mut Lies) {
@@ -246,6 +305,11 @@ fn ends(lies: &mut Lies) {
 
 fn boundaries(lies: &mut Lies) {
     let honest = program(&[(0xb7, 0, 0, 0, 1), EXIT]);
+    lies.script("a move that is a branch", &honest, |script| {
+        script.step_with(|row| row[Cell::T] = 1)?;
+        script.go(0);
+        Ok(())
+    });
     // `b` of a move.
     lies.script("another operand", &honest, |script| {
         script.step_with(|row| {

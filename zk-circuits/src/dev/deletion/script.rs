@@ -207,7 +207,7 @@ impl Script<'_> {
     pub fn run(&mut self) -> Result<(), WitnessError> {
         let last = self.honest.instance.steps_out;
         while self.machine.end.is_none()
-            && self.rows.len() < self.honest.shape.step_rows()
+            && self.rows.len() < self.honest.shape.machine_rows()
             && (self.machine.state.steps < last || !self.machine.at_instruction())
         {
             self.step()?;
@@ -265,8 +265,11 @@ impl Script<'_> {
 
     fn finish(mut self) -> Forgery {
         let mut witness = self.honest.clone();
-        while self.rows.len() < witness.shape.step_rows() {
-            let row = self.padding();
+        while self.rows.len() < witness.shape.machine_rows() {
+            let mut row = self.padding();
+            if self.rows.len() + 1 == witness.shape.machine_rows() {
+                row.set_exit_slot();
+            }
             self.rows.push(row);
         }
         // Every access comes after the one before it, wherever the forger has moved them.
