@@ -10,6 +10,10 @@ ci:
 test:
     cargo test --workspace
 
+# How many parts of the circuit some forgery needs; what survives is listed in zk-circuits/golden/survivors.txt.
+score:
+    cargo test -p zk-circuits --test deletion -- --nocapture
+
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings

@@ -10,6 +10,7 @@ mod data;
 mod fixtures;
 mod flags;
 mod forgery;
+mod pins;
 mod search;
 mod survivors;
 
@@ -41,19 +42,22 @@ fn without_any_part_some_lie_is_accepted() {
     let checker = Checker::shared(fixtures::small());
     let all = checker.parts();
     let lies = lies();
-    let told: Vec<(usize, Vec<Part>)> = lies
+    let told: Vec<(Vec<Part>, bool)> = lies
         .par_iter()
-        .enumerate()
-        .map(|(index, lie)| {
+        .map(|lie| {
             let parts = lie.forged.refusals().single();
             let lied = !parts.is_empty() && !lie.forged.is_true();
-            (index, if lied { parts } else { Vec::new() })
+            (
+                if lied { parts } else { Vec::new() },
+                lie.forged.is_linkable(),
+            )
         })
         .collect();
-    let mut killed: BTreeMap<Part, String> = BTreeMap::new();
-    for (index, parts) in told {
+    // The parts, and whether a chunk that a run could contain shows them.
+    let mut killed: BTreeMap<Part, bool> = BTreeMap::new();
+    for (parts, linkable) in told {
         for part in parts {
-            killed.entry(part).or_insert(lies[index].name.clone());
+            *killed.entry(part).or_default() |= linkable;
         }
     }
     let by_hand = killed.len();
@@ -62,14 +66,15 @@ fn without_any_part_some_lie_is_accepted() {
     let listed = survivors::read(checker);
     let missing: Vec<&Part> = all
         .iter()
-        .filter(|part| !killed.contains_key(*part))
+        .filter(|part| !killed.get(*part).is_some_and(|linkable| *linkable))
         .collect();
-    let found: Vec<(Part, String)> = missing
+    let found: Vec<(Part, bool)> = missing
         .into_par_iter()
-        .filter_map(|part| Some((part.clone(), places.find(part, &[])?.0)))
+        .filter_map(|part| Some((part.clone(), places.find(part, &[])?.is_linkable())))
         .collect();
-    killed.extend(found);
-
+    for (part, linkable) in found {
+        *killed.entry(part).or_default() |= linkable;
+    }
     let kinds = |is: fn(&Part) -> bool| {
         let total = all.iter().filter(|part| is(part)).count();
         let killed = killed.keys().filter(|part| is(part)).count();
@@ -77,24 +82,40 @@ fn without_any_part_some_lie_is_accepted() {
     };
     let (constraints, of_constraints) = kinds(|part| matches!(part, Part::Constraint(..)));
     let (interactions, of_interactions) = kinds(|part| matches!(part, Part::Interaction(..)));
-    let count = |verdict: Verdict| listed.iter().filter(|s| s.verdict == verdict).count();
+    let listed_as = |verdict: Verdict| -> BTreeSet<String> {
+        let listed = listed.iter().filter(|s| s.verdict == verdict);
+        listed.map(|s| s.part.to_string()).collect()
+    };
+    let chunk_only = listed_as(Verdict::ChunkOnly);
+    let (equivalent, completeness) = (
+        listed_as(Verdict::Equivalent),
+        listed_as(Verdict::Completeness),
+    );
     eprintln!(
-        "constraints: {constraints} / {of_constraints} killed, interactions: {interactions} / {of_interactions}; \
-         {by_hand} by hand, {} by search; {} equivalent, {} for completeness",
+        "constraints: {constraints} / {of_constraints} killed, interactions: {interactions} / {of_interactions} \
+         ({by_hand} by hand, {} by search; {} only by chunks that no verifier accepts); \
+         survivors: {} equivalent, {} for completeness",
         killed.len() - by_hand,
-        count(Verdict::Equivalent),
-        count(Verdict::Completeness),
+        chunk_only.len(),
+        equivalent.len(),
+        completeness.len(),
     );
 
-    let alive: BTreeSet<String> = all
-        .iter()
-        .filter(|part| !killed.contains_key(*part))
-        .map(ToString::to_string)
-        .collect();
-    let expected: BTreeSet<String> = listed.iter().map(|s| s.part.to_string()).collect();
+    let names = |parts: Vec<&Part>| -> BTreeSet<String> {
+        parts.into_iter().map(ToString::to_string).collect()
+    };
+    let alive = all.iter().filter(|part| !killed.contains_key(*part));
+    let expected: BTreeSet<String> = equivalent.union(&completeness).cloned().collect();
     assert_eq!(
-        alive, expected,
+        names(alive.collect()),
+        expected,
         "what survives (left) is listed with its reason (right)"
+    );
+    let unlinkable = killed.iter().filter(|(_, linkable)| !**linkable);
+    assert_eq!(
+        names(unlinkable.map(|(part, _)| part).collect()),
+        chunk_only,
+        "what verifiers refuse as well (left) is listed with its reason (right)"
     );
     let unshown: Vec<String> = listed
         .par_iter()
@@ -131,7 +152,7 @@ fn unshown(survivor: &Survivor, lies: &[Lie], places: &Places) -> Option<String>
             let shown = by_hand || places.find(part, with).is_some();
             (!shown).then(|| format!("{part}: nothing needs it beside {with:?}"))
         }
-        Verdict::Equivalent => None,
+        Verdict::Equivalent | Verdict::ChunkOnly => None,
     }
 }
 
