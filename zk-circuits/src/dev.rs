@@ -251,6 +251,9 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
         .collect()
 }
 
+/// The limb cells, lowest first.
+pub const LIMBS: [Cell; 9] = crate::cell::LIMBS;
+
 /// The fixed columns of a shape, in the order of their declaration.
 #[must_use]
 pub fn fixed_columns(shape: crate::Shape) -> Vec<Vec<Fr>> {

@@ -190,10 +190,10 @@ fn neighbours_fit_together() {
     type Link = (Option<LinkError>, fn(&mut Span));
     let links: [Link; 18] = [
         (Some(LinkError::Index { found: 2 }), |s| {
-            s.instance.index = 2
+            s.instance.index = 2;
         }),
         (Some(LinkError::Index { found: 0 }), |s| {
-            s.instance.index = 0
+            s.instance.index = 0;
         }),
         (value("pc"), |s| s.instance.pc_in += 1),
         (value("slot"), |s| s.instance.slot_in += 1),

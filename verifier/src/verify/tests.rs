@@ -149,7 +149,7 @@ fn a_chain_is_whole_and_of_one_key() {
         ),
         ("input", |hints| hints.input = [1].into()),
         ("selection", |hints| {
-            hints.selection = Arc::new(Selection::Whole)
+            hints.selection = Arc::new(Selection::Whole);
         }),
     ] {
         let error = chain_error(|chunks| change(&mut chunks[1].hints));

@@ -89,9 +89,14 @@ fn words(lies: &mut Lies) {
     // The next page in place of the first.
     let honest = program(&[(0x79, 3, 1, 0, 0), (0x79, 4, 1, 256, 0), EXIT]);
     let page = dev::pages(&honest)[0];
+    with_next_page(lies, "another page", &honest, page);
+}
+
+/// The page behind this one in its place.
+fn with_next_page(lies: &mut Lies, name: &str, honest: &ChunkWitness, page: u64) {
     lies.script_from(
-        "another page",
-        &honest,
+        name,
+        honest,
         |begin| {
             let dense = begin.dense(page + 1).expect("it is touched");
             begin.map(page, dense);
@@ -286,15 +291,7 @@ fn copies(lies: &mut Lies) {
     }
     let honest = calling(Syscall::Memcpy, &[to + 64, INPUT_BASE, 16]);
     let page = INPUT_BASE / 256;
-    lies.script_from(
-        "a copy from another page",
-        &honest,
-        |begin| {
-            let dense = begin.dense(page + 1).expect("it is touched");
-            begin.map(page, dense);
-        },
-        |script| script.run(),
-    );
+    with_next_page(lies, "a copy from another page", &honest, page);
     lies.script_from(
         "a copy to another page",
         &honest,

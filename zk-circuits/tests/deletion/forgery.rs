@@ -1,8 +1,9 @@
 //! What the forgeries of this test are made with.
 
 use zk_circuits::dev::{self, Beginning, Forgery, Script};
-use zk_circuits::{Cell, ChunkInstance, ChunkWitness, Class, Row, WitnessError};
+use zk_circuits::{Cell, ChunkInstance, ChunkWitness, Row, WitnessError};
 
+pub(crate) use crate::fixtures::forgeries::find;
 use crate::fixtures::{Fields, Fixture};
 
 /// A lie: what it is about, and the chunk that tells it.
@@ -72,28 +73,9 @@ pub(crate) fn program(slots: &[Fields]) -> ChunkWitness {
     Fixture::of("a program", slots).witness()
 }
 
-/// Index of the first row of a class.
-pub(crate) fn find(witness: &ChunkWitness, class: Class) -> usize {
-    let rows = dev::rows(witness);
-    let found = rows.iter().position(|row| dev::class(row) == Some(class));
-    found.unwrap_or_else(|| panic!("no row of class {class:?}"))
-}
-
-const LIMBS: [Cell; 9] = [
-    Cell::L0,
-    Cell::L1,
-    Cell::L2,
-    Cell::L3,
-    Cell::L4,
-    Cell::L5,
-    Cell::L6,
-    Cell::L7,
-    Cell::L8,
-];
-
 /// Writes a number into four limbs.
 pub(crate) fn set_word(row: &mut Row, first: usize, value: i128) {
-    for (index, limb) in LIMBS[first..first + 4].iter().enumerate() {
+    for (index, limb) in dev::LIMBS[first..first + 4].iter().enumerate() {
         row[*limb] = value >> (16 * index) & 0xffff;
     }
 }
@@ -104,7 +86,7 @@ pub(crate) fn copy_limbs(row: &mut Row, from: &Row) {
         return;
     }
     let others = [Cell::P0, Cell::P1, Cell::P2, Cell::C, Cell::D, Cell::S];
-    for cell in LIMBS.into_iter().chain(others) {
+    for cell in dev::LIMBS.into_iter().chain(others) {
         row[cell] = from[cell];
     }
 }
