@@ -225,9 +225,7 @@ fn ends(lies: &mut Lies) {
         },
     );
     let twice = lies.0.last_mut().expect("it was written");
-    twice
-        .forged
-        .set_public(place("running_out"), dev::value(-1));
+    twice.set_public(place("running_out"), dev::value(-1));
     lies.script("padding that goes elsewhere", &honest, |script| {
         script.step()?;
         script.pad_with(|_| {});

@@ -16,24 +16,22 @@ mod survivors;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forgery::{Lie, Lies};
+use forgery::Lies;
 use rayon::prelude::*;
 use search::Places;
 use survivors::{Survivor, Verdict};
 use zk_circuits::Bus;
-use zk_circuits::dev::{self, Checker, Part};
+use zk_circuits::dev::{self, Checker, Forgery, Part};
 
 /// Lies by hand: those that show one constraint each, and those of the other tests.
-fn lies() -> Vec<Lie> {
+fn lies() -> Vec<Forgery> {
     let mut lies = Lies::default();
     flags::lies(&mut lies);
     control::lies(&mut lies);
     data::lies(&mut lies);
     let mut lies = lies.0;
-    lies.extend(fixtures::forgeries::all().into_iter().map(|case| Lie {
-        name: case.name.to_owned(),
-        forged: case.forged,
-    }));
+    let cases = fixtures::forgeries::all();
+    lies.extend(cases.into_iter().map(|case| case.forged));
     lies
 }
 
@@ -45,12 +43,9 @@ fn without_any_part_some_lie_is_accepted() {
     let told: Vec<(Vec<Part>, bool)> = lies
         .par_iter()
         .map(|lie| {
-            let parts = lie.forged.refusals().single();
-            let lied = !parts.is_empty() && !lie.forged.is_true();
-            (
-                if lied { parts } else { Vec::new() },
-                lie.forged.is_linkable(),
-            )
+            let parts = lie.refusals().single();
+            let lied = !parts.is_empty() && !lie.is_true();
+            (if lied { parts } else { Vec::new() }, lie.is_linkable())
         })
         .collect();
     // The parts, and whether a chunk that a run could contain shows them.
@@ -125,7 +120,7 @@ fn without_any_part_some_lie_is_accepted() {
 }
 
 /// Why a survivor is not what the list says, if so.
-fn unshown(survivor: &Survivor, lies: &[Lie], places: &Places) -> Option<String> {
+fn unshown(survivor: &Survivor, lies: &[Forgery], places: &Places) -> Option<String> {
     let Survivor {
         part,
         verdict,
@@ -135,7 +130,7 @@ fn unshown(survivor: &Survivor, lies: &[Lie], places: &Places) -> Option<String>
         // Without the part, honest chunks are refused.
         Verdict::Completeness => {
             let honest = fixtures::Fixture::of("a program", &[fixtures::EXIT]).witness();
-            let refusals = zk_circuits::dev::Forgery::of(&honest).refusals();
+            let refusals = Forgery::of(&honest).refusals();
             let baseline = refusals.accepts_without(&[]);
             let refused = !refusals.accepts_without(std::slice::from_ref(part));
             (!baseline || !refused).then(|| format!("{part}: honest chunks do not need it"))
@@ -144,10 +139,10 @@ fn unshown(survivor: &Survivor, lies: &[Lie], places: &Places) -> Option<String>
         Verdict::Equivalent if !with.is_empty() => {
             let together: Vec<Part> = with.iter().chain([part]).cloned().collect();
             let by_hand = lies.iter().any(|lie| {
-                let refusals = lie.forged.refusals();
+                let refusals = lie.refusals();
                 refusals.accepts_without(&together)
                     && !refusals.accepts_without(with)
-                    && !lie.forged.is_true()
+                    && !lie.is_true()
             });
             let shown = by_hand || places.find(part, with).is_some();
             (!shown).then(|| format!("{part}: nothing needs it beside {with:?}"))
@@ -172,8 +167,8 @@ fn without_any_bus_some_lie_is_accepted() {
         if alive.is_empty() {
             break;
         }
-        let refusals = lie.forged.refusals();
-        alive.retain(|_, parts| !refusals.accepts_without(parts) || lie.forged.is_true());
+        let refusals = lie.refusals();
+        alive.retain(|_, parts| !refusals.accepts_without(parts) || lie.is_true());
     }
     assert!(alive.is_empty(), "{:?}", alive.keys());
     assert_eq!(buses, 7);

@@ -9,7 +9,7 @@ use zk_circuits::shape::{self, FIRST_ROW};
 use zk_circuits::{Cell, ChunkInstance, ChunkWitness, Class, Committed, Row};
 
 use crate::fixtures::{EXIT, Fixture, small, wide, witness};
-use crate::forgery::{Lie, Lies, find, place, program, set_word};
+use crate::forgery::{Lies, find, place, program, set_word};
 
 // The fixed columns, by number.
 const ROW: usize = 0;
@@ -27,7 +27,7 @@ const LIST: usize = 9;
 struct Pin {
     name: String,
     change: (usize, usize, i128),
-    lie: Lie,
+    lie: Forgery,
 }
 
 #[derive(Default)]
@@ -78,7 +78,7 @@ fn every_pin_of_the_fixed_columns_is_needed() {
         .par_iter()
         .filter_map(|pin| {
             let (column, row, value) = pin.change;
-            let forged = &pin.lie.forged;
+            let forged = &pin.lie;
             let refused = !forged.refusals().accepts_without(&[]);
             let changed = forged.refusals_with(&[(column, row, dev::value(value))]);
             let accepted = changed.accepts_without(&[]);
@@ -177,13 +177,13 @@ fn anded(lies: &mut Lies, x: i32, y: i32, result: i128) {
 
 fn conjunctions(pins: &mut Pins) {
     pins.push("z of a conjunction", (Z, and(3, 5), 7), |lies| {
-        anded(lies, 3, 5, 7)
+        anded(lies, 3, 5, 7);
     });
     pins.push("x of a conjunction", (X, and(3, 5), 2), |lies| {
-        anded(lies, 2, 5, 1)
+        anded(lies, 2, 5, 1);
     });
     pins.push("y of a conjunction", (Y, and(3, 5), 4), |lies| {
-        anded(lies, 3, 4, 1)
+        anded(lies, 3, 4, 1);
     });
     pins.push("a range value", (X, and(13, 11), 80), |lies| {
         // 2^63 + 2^63 without a carry.
@@ -473,7 +473,7 @@ fn every_constraint_of_the_argument_is_needed() {
     assert!(baseline.argument(alpha, beta).violated().is_empty());
     let mut lies = Lies::default();
     other_result(&mut lies);
-    let forged = &lies.0[0].forged;
+    let forged = &lies.0[0];
     let argument = forged.argument(alpha, beta);
     let total = argument.total();
     let names: Vec<String> = argument.constraints().map(ToOwned::to_owned).collect();
@@ -507,7 +507,8 @@ fn public_values_and_columns_are_read_in_their_places() {
     let honest = program(&[(0xb7, 0, 0, 0, 1), (0x72, 1, 0, 0, 7), EXIT]);
     assert!(dev::check(&honest).is_empty());
     let refused = |forged: &Forgery| !forged.refusals().accepts_without(&[]);
-    // The circuit reads neither version nor budget nor index.
+    // The circuit reads neither version nor budget nor index, and slot_in only if a chunk begins inside an instruction,
+    // for which it has a constraint of its own.
     for place in 0..ChunkInstance::LEN {
         let mut forged = Forgery::of(&honest);
         let value = forged.instance()[place];
