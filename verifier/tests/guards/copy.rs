@@ -17,77 +17,96 @@ pub(crate) fn pass<E>(number: usize, result: Result<(), E>) -> Result<(), E> {
 }
 "#;
 
-/// Tests of modules, fast ones first: a check that one of them needs is found before the others run.
-const FILTERS: [&str; 3] = ["span::", "verify::", ""];
-
-pub(crate) struct Scratch {
-    tests: PathBuf,
+/// The tests that a copy is run with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tests {
+    /// The crate that the sources are part of.
+    pub(crate) package: &'static str,
+    /// Its tests, as arguments of `cargo test`.
+    pub(crate) target: &'static [&'static str],
+    /// The crates that it is built from, itself included.
+    pub(crate) crates: &'static [&'static str],
+    /// Parts of the tests, fast ones first: a check that one of them needs is found before the others run.
+    pub(crate) filters: &'static [&'static str],
 }
 
-fn copy(from: &Path, to: &Path) {
-    if from.file_name().is_some_and(|name| name == "target") {
+/// A copy of some crates that has been compiled.
+pub(crate) struct Scratch {
+    executable: PathBuf,
+    tests: Tests,
+}
+
+/// Writes a file if it is not there already: what is as before is not compiled again.
+fn write(to: &Path, bytes: &[u8]) {
+    if fs::read(to).is_ok_and(|found| found == bytes) {
+        return;
+    }
+    fs::create_dir_all(to.parent().expect("a directory")).expect("a directory");
+    fs::write(to, bytes).expect("a copy");
+}
+
+/// Copies a file or a directory, except for these files.
+fn copy(from: &Path, to: &Path, except: &[PathBuf]) {
+    if from.file_name().is_some_and(|name| name == "target") || except.iter().any(|p| p == to) {
         return;
     }
     if from.is_dir() {
-        fs::create_dir_all(to).expect("a directory");
         for entry in fs::read_dir(from).expect("a directory") {
             let entry = entry.expect("an entry");
-            copy(&entry.path(), &to.join(entry.file_name()));
+            copy(&entry.path(), &to.join(entry.file_name()), except);
         }
     } else {
-        fs::copy(from, to).expect("a copy");
+        write(to, &fs::read(from).expect("a file"));
     }
 }
 
-impl Scratch {
-    /// Compiles the verifier's own tests with these sources in place of its own.
-    pub(crate) fn new(files: &[(&str, String)]) -> Self {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guards");
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(&root).expect("a directory");
-        // The documents have vectors that tests read.
-        for part in [
-            "bpf-tracer",
-            "zk-circuits",
-            "verifier",
-            "docs",
-            "Cargo.lock",
-        ] {
-            copy(&workspace.join(part), &root.join(part));
+/// The manifest of a workspace that has these members only, and no package at the root.
+fn manifest(text: &str, members: &[&str]) -> String {
+    let sections = text.split("\n[").map(|part| part.trim_start_matches('['));
+    let kept = sections.filter(|part| part.starts_with("workspace") || part.starts_with("profile"));
+    kept.map(|section| match section.split_once("members = ") {
+        Some((head, rest)) => {
+            let (_, rest) = rest.split_once('\n').expect("a line");
+            format!("[{head}members = {members:?}\n{rest}\n")
         }
-        let manifest = fs::read_to_string(workspace.join("Cargo.toml")).expect("a manifest");
-        // The members that are there, and no package at the root.
-        let sections = manifest.split("\n[").filter(|section| {
-            let section = section.trim_start_matches('[');
-            section.starts_with("workspace") || section.starts_with("profile")
-        });
-        let manifest: String = sections
-            .map(|section| match section.split_once("members = ") {
-                Some((head, rest)) => {
-                    let (_, rest) = rest.split_once('\n').expect("a line");
-                    let members = r#"["bpf-tracer", "zk-circuits", "verifier"]"#;
-                    format!("{head}members = {members}\n{rest}\n")
-                }
-                None => format!("[{section}\n"),
-            })
-            .collect();
-        fs::write(root.join("Cargo.toml"), manifest).expect("a manifest");
-        let sources = root.join("verifier/src");
-        for (file, text) in files {
-            fs::write(sources.join(file), text).expect("a source");
-        }
-        let lib = sources.join("lib.rs");
-        let text = fs::read_to_string(&lib).expect("a source") + SWITCH;
-        fs::write(lib, text).expect("a source");
+        None => format!("[{section}\n"),
+    })
+    .collect()
+}
 
-        // The dependencies are there: they are those of this test.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("..");
-        let arguments =
-            "test --offline -p verifier --lib --no-run --message-format=json-render-diagnostics";
+impl Scratch {
+    /// Compiles the tests of a crate with these sources in place of its own.
+    pub(crate) fn new(tests: Tests, sources: &[(&str, String)]) -> Self {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("guards")
+            .join(tests.package);
+        let package = root.join(tests.package).join("src");
+        let lib = package.join("lib.rs");
+        let mut replaced: Vec<(PathBuf, String)> = sources
+            .iter()
+            .map(|(file, text)| (package.join(file), text.clone()))
+            .collect();
+        let text = fs::read_to_string(workspace.join(tests.package).join("src/lib.rs"));
+        replaced.push((lib, text.expect("a source") + SWITCH));
+        let text = fs::read_to_string(workspace.join("Cargo.toml")).expect("a manifest");
+        replaced.push((root.join("Cargo.toml"), manifest(&text, tests.crates)));
+        let except: Vec<PathBuf> = replaced.iter().map(|(file, _)| file.clone()).collect();
+        // The documents have vectors that tests read.
+        let others = ["docs", "Cargo.lock", "rust-toolchain.toml"];
+        for part in tests.crates.iter().chain(&others) {
+            copy(&workspace.join(part), &root.join(part), &except);
+        }
+        for (file, text) in &replaced {
+            write(file, text.as_bytes());
+        }
+
+        // Everything that is needed has been downloaded: this test is built from it.
         let output = Command::new(env!("CARGO"))
-            .args(arguments.split(' '))
-            .env("CARGO_TARGET_DIR", target)
+            .args(["test", "--offline", "--no-run", "-p", tests.package])
+            .args(tests.target)
+            .arg("--message-format=json-render-diagnostics")
+            .env("CARGO_TARGET_DIR", root.with_file_name("target"))
             .current_dir(&root)
             .output()
             .expect("cargo");
@@ -96,19 +115,18 @@ impl Scratch {
         assert!(output.status.success(), "the copy compiles: {errors}");
         let executable = messages
             .lines()
-            .filter(|line| line.contains("\"test\":true"));
-        let executable = executable
             .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next())
             .next_back();
         Self {
-            tests: executable.expect("an executable").into(),
+            executable: executable.expect("an executable").into(),
+            tests,
         }
     }
 
     /// Whether all tests pass without a check.
     pub(crate) fn passes(&self, removed: Option<usize>) -> bool {
-        FILTERS.iter().all(|filter| {
-            let mut command = Command::new(&self.tests);
+        self.tests.filters.iter().all(|filter| {
+            let mut command = Command::new(&self.executable);
             if let Some(number) = removed {
                 command.env("ZKBPF_REMOVED", number.to_string());
             }
