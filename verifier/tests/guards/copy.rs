@@ -26,7 +26,7 @@ pub(crate) struct Tests {
     pub(crate) target: &'static [&'static str],
     /// The crates that it is built from, itself included.
     pub(crate) crates: &'static [&'static str],
-    /// Parts of the tests, fast ones first: a check that one of them needs is found before the others run.
+    /// Parts of the tests, fast ones first: what one of them finds is found before the others run.
     pub(crate) filters: &'static [&'static str],
 }
 
@@ -123,15 +123,18 @@ impl Scratch {
         }
     }
 
-    /// Whether all tests pass without a check.
-    pub(crate) fn passes(&self, removed: Option<usize>) -> bool {
-        self.tests.filters.iter().all(|filter| {
-            let mut command = Command::new(&self.executable);
-            if let Some(number) = removed {
-                command.env("ZKBPF_REMOVED", number.to_string());
-            }
-            let output = command.args(["-q", filter]).output().expect("the tests");
-            output.status.success()
-        })
+    /// Whether all tests pass without a check; those with this in their name run first.
+    pub(crate) fn passes(&self, removed: Option<usize>, first: &str) -> bool {
+        [&first]
+            .into_iter()
+            .chain(self.tests.filters)
+            .all(|filter| {
+                let mut command = Command::new(&self.executable);
+                if let Some(number) = removed {
+                    command.env("ZKBPF_REMOVED", number.to_string());
+                }
+                let output = command.args(["-q", filter]).output().expect("the tests");
+                output.status.success()
+            })
     }
 }
