@@ -10,6 +10,10 @@ ci:
 test:
     cargo test --workspace
 
+# How many parts of the circuit some forgery needs; what survives is listed in zk-circuits/golden/survivors.txt.
+score:
+    cargo test -p zk-circuits --test deletion -- --nocapture
+
 # One target under coverage guidance, see docs/fuzzing.md (needs cargo-bolero).
 fuzz TARGET *ARGS:
     cargo bolero test {{TARGET}} -p fuzz --engine libfuzzer --sanitizer NONE {{ARGS}}

@@ -11,7 +11,7 @@ use halo2_proofs::dev::MockProver;
 use halo2curves::bn256::{Fr, G1, G1Affine};
 use rayon::prelude::*;
 use verifier::{ClaimDigest, Commitments, KeyId, LinkError, Span, point_elements};
-use zk_circuits::{ChunkInstance, STATUS_HALT, STATUS_TRAP, VERSION};
+use zk_circuits::{ChunkInstance, Committed, STATUS_HALT, STATUS_TRAP, VERSION};
 
 const KEY: KeyId = KeyId([0xa7; 32]);
 const K: u32 = 14;
@@ -118,8 +118,11 @@ fn native(chunks: &[Chunk]) -> Result<Fr, LinkError> {
     Ok(ClaimDigest::of(&run, KEY).value())
 }
 
-/// The verdict of the constraints on public values that need not be words.
-fn circuit(chunks: &[([Fr; ChunkInstance::LEN], Commitments)], digest: Option<Fr>) -> bool {
+/// Public values and elements of commitments, as a circuit has them.
+type Elements = ([Fr; ChunkInstance::LEN], [[Fr; 4]; Committed::COUNT]);
+
+/// The verdict of the constraints on public values that need not be words, and elements that need not be points'.
+fn circuit(chunks: &[Elements], digest: Option<Fr>) -> bool {
     let mut builder = BaseCircuitBuilder::<Fr>::from_stage(CircuitBuilderStage::Mock)
         .use_k(K as usize)
         .use_lookup_bits(K as usize - 2)
@@ -128,18 +131,9 @@ fn circuit(chunks: &[([Fr; ChunkInstance::LEN], Commitments)], digest: Option<Fr
     let gadget = SpanGadget::new(&range);
     let ctx = builder.main(0);
     let mut whole: Option<AssignedSpan> = None;
-    for (instance, commitments) in chunks {
+    for (instance, points) in chunks {
         let instance = instance.map(|value| ctx.load_witness(value));
-        let Commitments {
-            entry,
-            exit,
-            pages,
-            program,
-        } = commitments;
-        let points = [
-            entry[0], entry[1], exit[0], exit[1], *pages, program[0], program[1], program[2],
-        ];
-        let points = points.map(|point| point_elements(&point).map(|e| ctx.load_witness(e)));
+        let points = points.map(|point| point.map(|element| ctx.load_witness(element)));
         let next = gadget.of_chunk(ctx, instance, points);
         whole = Some(match whole {
             None => next,
@@ -154,8 +148,22 @@ fn circuit(chunks: &[([Fr; ChunkInstance::LEN], Commitments)], digest: Option<Fr
     prover.verify().is_ok()
 }
 
-fn fields(chunks: &[Chunk]) -> Vec<([Fr; ChunkInstance::LEN], Commitments)> {
-    let fields = |(instance, commitments): &Chunk| (instance.to_fields(), *commitments);
+fn fields(chunks: &[Chunk]) -> Vec<Elements> {
+    let fields = |(instance, commitments): &Chunk| {
+        let Commitments {
+            entry,
+            exit,
+            pages,
+            program,
+        } = commitments;
+        let points = [
+            entry[0], entry[1], exit[0], exit[1], *pages, program[0], program[1], program[2],
+        ];
+        (
+            instance.to_fields(),
+            points.map(|point| point_elements(&point)),
+        )
+    };
     chunks.iter().map(fields).collect()
 }
 
@@ -299,10 +307,14 @@ fn plain_code_and_constraints_agree() {
             let expected = native(&case.chunks);
             let digest = expected.as_ref().ok().copied();
             let accepted = circuit(&fields(&case.chunks), digest);
-            assert_eq!(accepted, expected.is_ok(), "{}: {expected:?}", case.name);
-            expected.err()
+            if accepted == expected.is_ok() {
+                Ok(expected.err())
+            } else {
+                Err(format!("{}: {expected:?}", case.name))
+            }
         })
-        .collect();
+        .collect::<Result<_, _>>()
+        .unwrap_or_else(|case| panic!("the circuit and plain code differ: {case}"));
     let mut refusals: BTreeMap<String, usize> = BTreeMap::new();
     for error in verdicts.iter().flatten() {
         let name = format!("{error:?}");
@@ -350,6 +362,23 @@ fn values_that_are_no_words_are_refused() {
                 changed[chunk].0[place] = value;
                 assert!(!circuit(&changed, None), "chunk {chunk}: {name}");
             }
+        }
+    }
+}
+
+/// Another element alone, which no point has, is no other link.
+#[test]
+fn elements_of_points_are_linked_one_by_one() {
+    let honest = fields(&run(2, Ending::Halt));
+    assert!(circuit(&honest, None));
+    for (place, column) in Committed::ALL.into_iter().enumerate() {
+        for element in 0..4 {
+            let mut changed = honest.clone();
+            changed[0].1[place][element] += Fr::one();
+            // The memory that a run begins on is linked to nothing.
+            let is_free = matches!(column, Committed::EntryPrivate | Committed::EntryPublic);
+            let name = format!("{column:?}, element {element}");
+            assert_eq!(circuit(&changed, None), is_free, "{name}");
         }
     }
 }

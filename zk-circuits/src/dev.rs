@@ -25,15 +25,19 @@ mod deletion;
 mod determinism;
 mod fault;
 mod group;
+mod lint;
 mod poly;
 mod search;
 
 pub use checker::Checker;
 pub use cost::{Cost, constraint_system, cost};
-pub use deletion::{Beginning, Part, Refusals, Script, from_row, script, transplant};
+pub use deletion::{
+    Argument, Beginning, Part, Refusals, Rest, Script, from_row, script, transplant,
+};
 pub use determinism::{Ambiguity, Effort};
 pub use fault::{Fault, names, rerun};
 pub use group::{Group, group_at, groups};
+pub use lint::{Finding, lint, statics};
 pub use search::Target;
 
 /// A constraint that a witness does not satisfy.

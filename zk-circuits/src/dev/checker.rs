@@ -16,7 +16,7 @@ use crate::tables::fixed_columns;
 use crate::witness::{ChunkWitness, Matrix};
 
 /// A compiled constraint.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Constraint {
     pub(crate) family: &'static str,
     pub(crate) name: String,
@@ -24,7 +24,7 @@ pub(crate) struct Constraint {
 }
 
 /// A compiled bus interaction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Interaction {
     pub(crate) bus: Bus,
     pub(crate) family: &'static str,
@@ -34,7 +34,7 @@ pub(crate) struct Interaction {
 }
 
 /// The constraints of a shape, ready to be evaluated.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checker {
     pub(crate) shape: Shape,
     fixed: OnceLock<Vec<Vec<Fr>>>,

@@ -5,6 +5,7 @@
 //! honest chunk ([`Forgery::is_true`] runs the program again to tell). A mutant that nothing kills is equivalent,
 //! or its part is there so that honest chunks are accepted.
 
+mod argument;
 mod script;
 mod transplant;
 mod truth;
@@ -15,11 +16,14 @@ use std::fmt;
 use ff::Field;
 use halo2curves::bn256::Fr;
 
+pub use argument::Argument;
 pub use script::{Beginning, Script, from_row, script};
-pub use transplant::transplant;
+pub use transplant::{Rest, transplant};
 
 use super::{Checker, Forgery};
 use crate::bus::Bus;
+use crate::shape::FIRST_ROW;
+use crate::tables::FixedColumn;
 use crate::witness::Matrix;
 
 /// A constraint or a bus interaction, by name.
@@ -61,6 +65,8 @@ pub struct Refusals<'a> {
     sums: HashMap<Tuple, Vec<(usize, Fr)>>,
     /// The interactions with free multiplicities that have this tuple in some row.
     tables: HashMap<Tuple, Vec<usize>>,
+    /// Whether fixed columns have been changed so that the argument proves nothing.
+    unbalanced: bool,
 }
 
 impl Refusals<'_> {
@@ -86,13 +92,17 @@ impl Refusals<'_> {
                 ))
             })
             .collect();
-        self.violated.iter().all(constraint)
-            && self.sums.iter().all(|(tuple, parts)| {
-                let left = parts.iter().filter(|(index, _)| !removed.contains(index));
-                let tables = self.tables.get(tuple).into_iter().flatten();
-                left.map(|(_, sum)| sum).sum::<Fr>() == Fr::ZERO
-                    || tables.into_iter().any(|index| !removed.contains(index))
-            })
+        self.violated.iter().all(constraint) && (self.unbalanced || self.balances(&removed))
+    }
+
+    /// Whether all buses are balanced without these interactions.
+    fn balances(&self, removed: &[usize]) -> bool {
+        self.sums.iter().all(|(tuple, parts)| {
+            let left = parts.iter().filter(|(index, _)| !removed.contains(index));
+            let tables = self.tables.get(tuple).into_iter().flatten();
+            left.map(|(_, sum)| sum).sum::<Fr>() == Fr::ZERO
+                || tables.into_iter().any(|index| !removed.contains(index))
+        })
     }
 
     /// The single parts without which the witness is accepted.
@@ -208,6 +218,7 @@ impl Checker {
             violated,
             sums,
             tables,
+            unbalanced: false,
         }
     }
 }
@@ -222,5 +233,28 @@ impl Forgery {
             .clone()
             .unwrap_or_else(|| self.witness.columns());
         checker.refusals(&columns, checker.fixed(), &self.instance)
+    }
+
+    /// What refuses this forgery where fixed columns, by number, have other values.
+    #[must_use]
+    pub fn refusals_with(&self, changes: &[(usize, usize, Fr)]) -> Refusals<'static> {
+        let shape = self.witness.shape();
+        let checker = Checker::shared(shape);
+        let mut fixed = checker.fixed().to_vec();
+        for (column, row, value) in changes {
+            fixed[*column][*row] = *value;
+        }
+        let columns = self
+            .columns
+            .clone()
+            .unwrap_or_else(|| self.witness.columns());
+        let mut refusals = checker.refusals(&columns, &fixed, &self.instance);
+        // A row that is not active has any helper; an accumulator that nothing pins begins and ends anywhere.
+        let is_zero = |column: FixedColumn, row: usize| fixed[column as usize][row] == Fr::ZERO;
+        let (first, last) = (FIRST_ROW, shape.end_row() - 1);
+        refusals.unbalanced = is_zero(FixedColumn::First, first)
+            || is_zero(FixedColumn::Last, last)
+            || (first..=last).any(|row| is_zero(FixedColumn::Active, row));
+        refusals
     }
 }

@@ -90,6 +90,11 @@ impl Poly {
         sum * scale
     }
 
+    /// The queries that divide every term.
+    pub(crate) fn guard(&self) -> &[Query] {
+        &self.guard
+    }
+
     /// Every query in it.
     pub(crate) fn queries(&self) -> Vec<Query> {
         let mut all: Vec<_> = self.guard.clone();

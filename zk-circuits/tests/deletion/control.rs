@@ -251,8 +251,9 @@ fn ends(lies: &mut Lies) {
         *script.state().1 += 1;
         Ok(())
     });
-    let honest = program(&[(0x07, 3, 0, 0, 1), EXIT]);
-    for (name, pads) in [("a step behind the end", 0), ("a step behind padding", 1)] {
+    // The second time, the branch is taken, and the state is again what it is behind the end.
+    let honest = program(&[(0x07, 3, 0, 0, 1), (0x15, 3, 0, -2, 2), EXIT]);
+    for (name, pads) in [("steps behind the end", 0), ("steps behind padding", 1)] {
         lies.script(name, &honest, |script| {
             script.run()?;
             for _ in 0..pads {
@@ -260,10 +261,12 @@ fn ends(lies: &mut Lies) {
             }
             let end = script.resume();
             script.step()?;
+            script.step()?;
             script.conclude(end);
             Ok(())
         });
     }
+    let honest = program(&[(0x07, 3, 0, 0, 1), EXIT, EXIT]);
     // Frame 0, where nothing returns to, returns to the halt: a second outcome, which −1 takes back.
     let outermost = (shape::FRAMES + shape::RETURN_ADDRESS) as usize;
     lies.script_from(
@@ -281,13 +284,11 @@ fn ends(lies: &mut Lies) {
         },
     );
     let twice = lies.0.last_mut().expect("it was written");
-    twice
-        .forged
-        .set_public(place("running_out"), dev::value(-1));
+    twice.set_public(place("running_out"), dev::value(-1));
     lies.script("padding that goes elsewhere", &honest, |script| {
         script.step()?;
         script.pad_with(|_| {});
-        script.go(shape::SLOT_ROW + 50);
+        script.go(shape::SLOT_ROW + 2);
         Ok(())
     });
     lies.script("padding that writes", &honest, |script| {
@@ -349,11 +350,16 @@ fn boundaries(lies: &mut Lies) {
     let forged = dev::Forgery::of(&inside);
     lies.push("a chunk that begins anywhere", &div, forged);
     let copies = calling(Syscall::Memcpy, &[INPUT_BASE + 64, INPUT_BASE + 256, 48]);
-    let turn = dev::rows(&copies)
-        .iter()
-        .position(|row| dev::class(row) == Some(Class::Equal) && row[Cell::First] == 0);
-    let inside = dev::from_row(&copies, turn.expect("a turn")).expect("a row");
-    let mut forged = dev::script(&inside, |_| {}, |script| script.until(4)).expect("a few rows");
+    let turns: Vec<usize> = (0..copies.used_rows())
+        .filter(|index| {
+            let row = &dev::rows(&copies)[*index];
+            dev::class(row) == Some(Class::Equal) && row[Cell::First] == 0
+        })
+        .collect();
+    let inside = dev::from_row(&copies, turns[0]).expect("a row");
+    let rows = turns[1] - turns[0];
+    let forged = dev::script(&inside, |_| {}, |script| script.until(rows));
+    let mut forged = forged.expect("a turn");
     let slot = forged.instance()[place("slot_in")];
     forged.set_public(place("slot_in"), slot + dev::value(1));
     lies.push(

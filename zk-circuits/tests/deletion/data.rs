@@ -2,7 +2,7 @@
 
 use bpf_tracer::canonical::layout::{INPUT_BASE, RODATA_BASE};
 use bpf_tracer::{Dialect, Syscall, Tracer};
-use zk_circuits::{Cell, ChunkWitness, Class, Committed, Plan, Run, dev, rom, shape};
+use zk_circuits::{Cell, ChunkWitness, Class, Committed, Plan, Row, Run, dev, rom, shape};
 
 use crate::control::calling;
 use crate::fixtures::{EXIT, Fixture, INPUT_BYTES, input, memory, sbpf, small, wide, witness};
@@ -177,8 +177,7 @@ fn hidden(lies: &mut Lies) {
             script.until(store)?;
             script.step_with(|row| row[Cell::T] = 0)?;
             script.go(rom::WORDS + 2);
-            script.step()?;
-            Ok(())
+            script.run()
         },
     );
     let constants = 6u64 << 32;
@@ -195,8 +194,7 @@ fn hidden(lies: &mut Lies) {
                 row[Cell::L2] = 40 - 8;
             })?;
             script.go(rom::WORDS);
-            script.step()?;
-            Ok(())
+            script.run()
         },
     );
 }
@@ -219,7 +217,21 @@ fn copies(lies: &mut Lies) {
                 row[Cell::X] = value.into();
                 row[Cell::R] = value.into();
             })?;
-            Ok(())
+            script.run()
+        });
+        lies.script(&format!("{class:?} to another word"), &honest, |script| {
+            script.until(at)?;
+            let to = dev::rows(&honest)[at][Cell::AddrY] as usize;
+            let [here, there] = [to, to + 1].map(|word| script.words()[word]);
+            script.step_with(|row| {
+                row[Cell::B] += 8;
+                row[Cell::L0] += 1;
+                row[Cell::L1] += 1 << 11;
+                row[Cell::AddrY] += 1;
+                row[Cell::Y] = there.into();
+            })?;
+            script.words()[to] = here;
+            script.run()
         });
         for (name, left) in [("said to be the last", 0), ("the last nevertheless", 1)] {
             lies.script(&format!("{class:?}, {name}"), &honest, |script| {
@@ -236,17 +248,34 @@ fn copies(lies: &mut Lies) {
         }
     }
     let last = *dev::pages(&honest).last().expect("pages");
-    // From the last page, which another one stands for in the list: nothing is there.
+    // From or to the last page, which is not in the list: a word of the page before is one of 33 or more.
+    type Change = fn(&mut Row);
+    let changes: [(&str, bool, Change); 3] = [
+        ("from behind a page", true, |row| {
+            row[Cell::P0] += 32;
+            row[Cell::P2] = row[Cell::P0] & 31;
+        }),
+        ("from behind a page of 64 words", true, |row| {
+            row[Cell::P0] += 32;
+            row[Cell::P1] = 63;
+            row[Cell::P2] = row[Cell::P0];
+        }),
+        ("to behind a page", false, |row| {
+            row[Cell::L0] += 32;
+            row[Cell::L1] = 0;
+        }),
+    ];
     for class in [Class::CopyFirst, Class::CopyNext] {
-        for (name, mask) in [("behind a page", 31), ("behind a page of 64 words", 63)] {
-            let name = format!("{class:?} from {name}");
+        for (name, is_source, change) in changes {
             // The first word of a run is the only one there, or the second.
             let before = u64::from(class == Class::CopyNext);
-            let from = last * 256 - 8 * before;
-            let honest = calling(Syscall::Memcpy, &[to, from, 8 * (1 + before)]);
+            let there = last * 256 - 8 * before;
+            let arguments = if is_source { [to, there] } else { [there, to] };
+            let [first, second] = arguments;
+            let honest = calling(Syscall::Memcpy, &[first, second, 8 * (1 + before)]);
             let at = find(&honest, class);
             lies.script_from(
-                &name,
+                &format!("{class:?} {name}"),
                 &honest,
                 |begin| {
                     let dense = begin.dense(last).expect("it is touched");
@@ -254,11 +283,8 @@ fn copies(lies: &mut Lies) {
                 },
                 |script| {
                     script.until(at)?;
-                    script.step_with(|row| {
-                        row[Cell::P0] += 32;
-                        row[Cell::P1] = mask;
-                        row[Cell::P2] = row[Cell::P0] & mask;
-                    })
+                    script.step_with(change)?;
+                    script.run()
                 },
             );
         }
@@ -266,6 +292,15 @@ fn copies(lies: &mut Lies) {
     let honest = calling(Syscall::Memcpy, &[to + 64, INPUT_BASE, 16]);
     let page = INPUT_BASE / 256;
     with_next_page(lies, "a copy from another page", &honest, page);
+    lies.script_from(
+        "a copy to another page",
+        &honest,
+        |begin| {
+            let dense = begin.dense(page).expect("it is touched");
+            begin.map(page + 1, dense);
+        },
+        |script| script.run(),
+    );
     // Read-only memory has no page, but a list may have one for it.
     let text = 1u64 << 32;
     let slots = sbpf::calling(Syscall::Memcpy, &[text, INPUT_BASE, 8]);

@@ -26,6 +26,7 @@ fn groups(lies: &mut Lies) {
     conjunctions(lies);
     misplaced(lies);
     powers(lies);
+    conjunctions(lies);
     translation(lies);
 }
 
@@ -176,6 +177,46 @@ fn powers(lies: &mut Lies) {
         });
         Ok(())
     });
+}
+
+/// `G2 = −1`: padding takes a conjunction that is none, which an operation on bytes sends.
+fn conjunctions(lies: &mut Lies) {
+    let honest = program(&[
+        (0x71, 3, 1, 0, 0),
+        (0xb7, 3, 0, 0, 3),
+        (0x57, 3, 0, 0, 5),
+        EXIT,
+    ]);
+    let and = find(&honest, Class::Bitwise);
+    let page = i128::from(dev::pages(&honest)[0]);
+    let word = i128::from(small().public_page()) * 32 + 3;
+    lies.script(
+        "a conjunction that padding permits, G2 = -1",
+        &honest,
+        |script| {
+            script.until(and)?;
+            script.step_with(|row| {
+                row[Cell::L2] = 7;
+                row[Cell::R] = 7;
+            })?;
+            script.run()?;
+            let [first, other] = [word - 3, word].map(|word| script.words()[word as usize]);
+            script.pad_with(|row| {
+                row[Cell::G2] = -1;
+                row[Cell::G7] = 1;
+                (row[Cell::L0], row[Cell::L1], row[Cell::L2]) = (3, 5, 7);
+                // Both pages are in the list.
+                row[Cell::AddrX] = word - 3;
+                row[Cell::X] = first.into();
+                row[Cell::W] = page * 256;
+                row[Cell::AddrY] = word;
+                row[Cell::B] = page * 256 + 24;
+                row[Cell::Y] = other.into();
+                row[Cell::R] = other.into();
+            });
+            Ok(())
+        },
+    );
 }
 
 /// `G7 = −1`: padding takes a page that is on no list, which an access sends.

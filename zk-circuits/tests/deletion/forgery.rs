@@ -6,16 +6,9 @@ use zk_circuits::{Cell, ChunkInstance, ChunkWitness, Row, WitnessError};
 pub(crate) use crate::fixtures::forgeries::find;
 use crate::fixtures::{Fields, Fixture};
 
-/// A lie: what it is about, and the chunk that tells it.
-#[derive(Debug)]
-pub(crate) struct Lie {
-    pub(crate) name: String,
-    pub(crate) forged: Forgery,
-}
-
-/// Lies, each beside an honest chunk that is accepted.
+/// Chunks that lie, each made beside an honest one that is accepted.
 #[derive(Debug, Default)]
-pub(crate) struct Lies(pub(crate) Vec<Lie>);
+pub(crate) struct Lies(pub(crate) Vec<Forgery>);
 
 pub(crate) type Written = Result<(), WitnessError>;
 
@@ -27,10 +20,7 @@ impl Lies {
             "{name}: the honest chunk: {}",
             baseline[0]
         );
-        self.0.push(Lie {
-            name: name.to_owned(),
-            forged,
-        });
+        self.0.push(forged);
     }
 
     /// A chunk that a script writes.

@@ -10,29 +10,28 @@ mod data;
 mod fixtures;
 mod flags;
 mod forgery;
+mod pins;
 mod search;
 mod survivors;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forgery::{Lie, Lies};
+use forgery::Lies;
 use rayon::prelude::*;
 use search::Places;
 use survivors::{Survivor, Verdict};
 use zk_circuits::Bus;
-use zk_circuits::dev::{self, Checker, Part};
+use zk_circuits::dev::{self, Checker, Forgery, Part};
 
 /// Lies by hand: those that show one constraint each, and those of the other tests.
-fn lies() -> Vec<Lie> {
+fn lies() -> Vec<Forgery> {
     let mut lies = Lies::default();
     flags::lies(&mut lies);
     control::lies(&mut lies);
     data::lies(&mut lies);
     let mut lies = lies.0;
-    lies.extend(fixtures::forgeries::all().into_iter().map(|case| Lie {
-        name: case.name.to_owned(),
-        forged: case.forged,
-    }));
+    let cases = fixtures::forgeries::all();
+    lies.extend(cases.into_iter().map(|case| case.forged));
     lies
 }
 
@@ -41,19 +40,19 @@ fn without_any_part_some_lie_is_accepted() {
     let checker = Checker::shared(fixtures::small());
     let all = checker.parts();
     let lies = lies();
-    let told: Vec<(usize, Vec<Part>)> = lies
+    let told: Vec<(Vec<Part>, bool)> = lies
         .par_iter()
-        .enumerate()
-        .map(|(index, lie)| {
-            let parts = lie.forged.refusals().single();
-            let lied = !parts.is_empty() && !lie.forged.is_true();
-            (index, if lied { parts } else { Vec::new() })
+        .map(|lie| {
+            let parts = lie.refusals().single();
+            let lied = !parts.is_empty() && !lie.is_true();
+            (if lied { parts } else { Vec::new() }, lie.is_linkable())
         })
         .collect();
-    let mut killed: BTreeMap<Part, String> = BTreeMap::new();
-    for (index, parts) in told {
+    // The parts, and whether a chunk that a run could contain shows them.
+    let mut killed: BTreeMap<Part, bool> = BTreeMap::new();
+    for (parts, linkable) in told {
         for part in parts {
-            killed.entry(part).or_insert(lies[index].name.clone());
+            *killed.entry(part).or_default() |= linkable;
         }
     }
     let by_hand = killed.len();
@@ -62,14 +61,15 @@ fn without_any_part_some_lie_is_accepted() {
     let listed = survivors::read(checker);
     let missing: Vec<&Part> = all
         .iter()
-        .filter(|part| !killed.contains_key(*part))
+        .filter(|part| !killed.get(*part).is_some_and(|linkable| *linkable))
         .collect();
-    let found: Vec<(Part, String)> = missing
+    let found: Vec<(Part, bool)> = missing
         .into_par_iter()
-        .filter_map(|part| Some((part.clone(), places.find(part, &[])?.0)))
+        .filter_map(|part| Some((part.clone(), places.find(part, &[])?.is_linkable())))
         .collect();
-    killed.extend(found);
-
+    for (part, linkable) in found {
+        *killed.entry(part).or_default() |= linkable;
+    }
     let kinds = |is: fn(&Part) -> bool| {
         let total = all.iter().filter(|part| is(part)).count();
         let killed = killed.keys().filter(|part| is(part)).count();
@@ -77,24 +77,40 @@ fn without_any_part_some_lie_is_accepted() {
     };
     let (constraints, of_constraints) = kinds(|part| matches!(part, Part::Constraint(..)));
     let (interactions, of_interactions) = kinds(|part| matches!(part, Part::Interaction(..)));
-    let count = |verdict: Verdict| listed.iter().filter(|s| s.verdict == verdict).count();
+    let listed_as = |verdict: Verdict| -> BTreeSet<String> {
+        let listed = listed.iter().filter(|s| s.verdict == verdict);
+        listed.map(|s| s.part.to_string()).collect()
+    };
+    let chunk_only = listed_as(Verdict::ChunkOnly);
+    let (equivalent, completeness) = (
+        listed_as(Verdict::Equivalent),
+        listed_as(Verdict::Completeness),
+    );
     eprintln!(
-        "constraints: {constraints} / {of_constraints} killed, interactions: {interactions} / {of_interactions}; \
-         {by_hand} by hand, {} by search; {} equivalent, {} for completeness",
+        "constraints: {constraints} / {of_constraints} killed, interactions: {interactions} / {of_interactions} \
+         ({by_hand} by hand, {} by search; {} only by chunks that no verifier accepts); \
+         survivors: {} equivalent, {} for completeness",
         killed.len() - by_hand,
-        count(Verdict::Equivalent),
-        count(Verdict::Completeness),
+        chunk_only.len(),
+        equivalent.len(),
+        completeness.len(),
     );
 
-    let alive: BTreeSet<String> = all
-        .iter()
-        .filter(|part| !killed.contains_key(*part))
-        .map(ToString::to_string)
-        .collect();
-    let expected: BTreeSet<String> = listed.iter().map(|s| s.part.to_string()).collect();
+    let names = |parts: Vec<&Part>| -> BTreeSet<String> {
+        parts.into_iter().map(ToString::to_string).collect()
+    };
+    let alive = all.iter().filter(|part| !killed.contains_key(*part));
+    let expected: BTreeSet<String> = equivalent.union(&completeness).cloned().collect();
     assert_eq!(
-        alive, expected,
+        names(alive.collect()),
+        expected,
         "what survives (left) is listed with its reason (right)"
+    );
+    let unlinkable = killed.iter().filter(|(_, linkable)| !**linkable);
+    assert_eq!(
+        names(unlinkable.map(|(part, _)| part).collect()),
+        chunk_only,
+        "what verifiers refuse as well (left) is listed with its reason (right)"
     );
     let unshown: Vec<String> = listed
         .par_iter()
@@ -104,7 +120,7 @@ fn without_any_part_some_lie_is_accepted() {
 }
 
 /// Why a survivor is not what the list says, if so.
-fn unshown(survivor: &Survivor, lies: &[Lie], places: &Places) -> Option<String> {
+fn unshown(survivor: &Survivor, lies: &[Forgery], places: &Places) -> Option<String> {
     let Survivor {
         part,
         verdict,
@@ -114,7 +130,7 @@ fn unshown(survivor: &Survivor, lies: &[Lie], places: &Places) -> Option<String>
         // Without the part, honest chunks are refused.
         Verdict::Completeness => {
             let honest = fixtures::Fixture::of("a program", &[fixtures::EXIT]).witness();
-            let refusals = zk_circuits::dev::Forgery::of(&honest).refusals();
+            let refusals = Forgery::of(&honest).refusals();
             let baseline = refusals.accepts_without(&[]);
             let refused = !refusals.accepts_without(std::slice::from_ref(part));
             (!baseline || !refused).then(|| format!("{part}: honest chunks do not need it"))
@@ -123,15 +139,15 @@ fn unshown(survivor: &Survivor, lies: &[Lie], places: &Places) -> Option<String>
         Verdict::Equivalent if !with.is_empty() => {
             let together: Vec<Part> = with.iter().chain([part]).cloned().collect();
             let by_hand = lies.iter().any(|lie| {
-                let refusals = lie.forged.refusals();
+                let refusals = lie.refusals();
                 refusals.accepts_without(&together)
                     && !refusals.accepts_without(with)
-                    && !lie.forged.is_true()
+                    && !lie.is_true()
             });
             let shown = by_hand || places.find(part, with).is_some();
             (!shown).then(|| format!("{part}: nothing needs it beside {with:?}"))
         }
-        Verdict::Equivalent => None,
+        Verdict::Equivalent | Verdict::ChunkOnly => None,
     }
 }
 
@@ -151,8 +167,8 @@ fn without_any_bus_some_lie_is_accepted() {
         if alive.is_empty() {
             break;
         }
-        let refusals = lie.forged.refusals();
-        alive.retain(|_, parts| !refusals.accepts_without(parts) || lie.forged.is_true());
+        let refusals = lie.refusals();
+        alive.retain(|_, parts| !refusals.accepts_without(parts) || lie.is_true());
     }
     assert!(alive.is_empty(), "{:?}", alive.keys());
     assert_eq!(buses, 7);

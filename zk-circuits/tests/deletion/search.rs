@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use zk_circuits::dev::{self, Checker, Forgery, Group, Part};
+use zk_circuits::dev::{self, Checker, Forgery, Group, Part, Rest};
 use zk_circuits::{Cell, ChunkWitness, Shape};
 
 use crate::fixtures;
@@ -60,7 +60,7 @@ impl Places {
     }
 
     /// Looks for a chunk that is accepted without these parts, and not without the others alone.
-    pub(crate) fn find(&self, part: &Part, others: &[Part]) -> Option<(String, Forgery)> {
+    pub(crate) fn find(&self, part: &Part, others: &[Part]) -> Option<Forgery> {
         let parts: Vec<Part> = [part].into_iter().chain(others).cloned().collect();
         let removed: Vec<Vec<String>> = parts.iter().map(wide_names).collect();
         let concerns = |place: &&Place| {
@@ -88,22 +88,25 @@ impl Places {
                     .filter_map(|list| list.get(round * list.len() / 4)),
             );
         }
-        order.into_iter().take(TRIED).find_map(|place| {
-            let group =
-                parts
-                    .iter()
-                    .zip(&removed)
-                    .fold(place.group.clone(), |group, (part, names)| match part {
-                        Part::Constraint(family, name) => group.without(family, name),
-                        Part::Interaction(..) => names
-                            .iter()
-                            .fold(group, |group, name| group.without_lookup(name)),
-                    });
-            let found = group.search(false).0?;
+        // A chunk that nothing can follow counts if there is no other.
+        let mut unlinkable = None;
+        for place in order.into_iter().take(TRIED) {
+            let removed = parts.iter().zip(&removed);
+            let group = removed.fold(place.group.clone(), |group, (part, names)| match part {
+                Part::Constraint(family, name) => group.without(family, name),
+                Part::Interaction(..) => {
+                    let names = names.iter();
+                    names.fold(group, |group, name| group.without_lookup(name))
+                }
+            });
+            let Some(found) = group.search(false).0 else {
+                continue;
+            };
             let honest = &self.witnesses[place.witness];
-            // Behind the group the chunk goes on, or it ends.
-            [true, false].into_iter().find_map(|goes_on| {
-                let forged = dev::transplant(honest, &group, &found, goes_on)?;
+            for rest in [Rest::Whole, Rest::Instruction, Rest::Nothing] {
+                let Some(forged) = dev::transplant(honest, &group, &found, rest) else {
+                    continue;
+                };
                 let forged = match part {
                     Part::Interaction(_, name) => halved(forged, &group, name),
                     Part::Constraint(..) => forged,
@@ -112,10 +115,15 @@ impl Places {
                 let needed = refusals.accepts_without(&parts)
                     && !refusals.accepts_without(others)
                     && !forged.is_true();
-                let name = format!("{:?} at row {}", group.class, group.row);
-                needed.then_some((name, forged))
-            })
-        })
+                if needed && forged.is_linkable() {
+                    return Some(forged);
+                }
+                if needed {
+                    unlinkable.get_or_insert(forged);
+                }
+            }
+        }
+        unlinkable
     }
 }
 

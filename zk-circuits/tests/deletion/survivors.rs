@@ -8,6 +8,8 @@ pub(crate) enum Verdict {
     Equivalent,
     /// It is there so that honest chunks are accepted.
     Completeness,
+    /// Without it the circuit accepts only what a verifier refuses as well.
+    ChunkOnly,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub(crate) fn read(checker: &Checker) -> Vec<Survivor> {
             let verdict = match verdict.split_once(": ") {
                 Some(("equivalent", reason)) if !reason.is_empty() => Verdict::Equivalent,
                 Some(("completeness", reason)) if !reason.is_empty() => Verdict::Completeness,
+                Some(("chunk only", reason)) if !reason.is_empty() => Verdict::ChunkOnly,
                 _ => panic!("{name}: '{verdict}' is no verdict with a reason"),
             };
             let with = lines

@@ -215,6 +215,20 @@ impl Script<'_> {
         Ok(())
     }
 
+    /// Executes up to the next instruction.
+    ///
+    /// # Errors
+    /// If a row or a word does not exist.
+    pub fn finish_instruction(&mut self) -> Result<(), WitnessError> {
+        while self.machine.end.is_none()
+            && self.rows.len() < self.honest.shape.step_rows()
+            && !self.machine.at_instruction()
+        {
+            self.step()?;
+        }
+        Ok(())
+    }
+
     /// Writes a row of padding, and changes it.
     pub fn pad_with(&mut self, change: impl FnOnce(&mut Row)) {
         let row = self.padding();

@@ -10,14 +10,25 @@ use crate::dev::{Ambiguity, Forgery, Group};
 use crate::shape::FIRST_ROW;
 use crate::witness::ChunkWitness;
 
-/// The chunk in which a group has another solution, and either everything behind it goes on from there, or the
-/// chunk ends behind it; none if nothing can follow it.
+/// Where a chunk with a second solution ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Where the honest one ends, or the run.
+    Whole,
+    /// Before the next instruction.
+    Instruction,
+    /// Behind the group.
+    Nothing,
+}
+
+/// The chunk in which a group has another solution, and what is behind it goes on from there; none if that is not
+/// possible.
 #[must_use]
 pub fn transplant(
     honest: &ChunkWitness,
     group: &Group,
     found: &Ambiguity,
-    goes_on: bool,
+    rest: Rest,
 ) -> Option<Forgery> {
     let start = group.row - FIRST_ROW;
     let changes: Vec<((Cell, usize), Fr)> = group
@@ -72,7 +83,11 @@ pub fn transplant(
                     *units = u64::try_from(count >> 64).map_err(|_| lost.clone())?;
                 }
             }
-            if goes_on { script.run() } else { Ok(()) }
+            match rest {
+                Rest::Whole => script.run(),
+                Rest::Instruction => script.finish_instruction(),
+                Rest::Nothing => Ok(()),
+            }
         },
     );
     forged.ok()

@@ -109,6 +109,25 @@ impl Forgery {
         false
     }
 
+    /// Whether verifiers could accept the chunk as a part of a run: its public values are words, and it ends the run
+    /// as a run ends, or another chunk can begin where it ends.
+    #[must_use]
+    pub fn is_linkable(&self) -> bool {
+        let words: Option<Vec<u64>> = self.instance.iter().copied().map(small_word).collect();
+        let words = words.and_then(|words| words.try_into().ok());
+        let instance = words.and_then(crate::ChunkInstance::from_words);
+        let Some(instance) = instance else {
+            return false;
+        };
+        if !instance.running_out {
+            return instance.pc_out == 0 && instance.depth_out == 0;
+        }
+        let address = usize::try_from(instance.pc_out).ok();
+        let address = address.and_then(|pc| pc.checked_add(SLOT_ROW));
+        let op = address.and_then(|address| self.witness.microcode.op(address));
+        op.is_some_and(|op| op.first || op.class == Class::Equal)
+    }
+
     /// Whether the public values and the memory at the exit are those of this state.
     fn is_at(&self, machine: &Machine<'_>, last: Option<&Row>, exit: &[Fr]) -> bool {
         let state = &machine.state;
