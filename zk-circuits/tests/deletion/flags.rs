@@ -23,7 +23,6 @@ fn groups(lies: &mut Lies) {
     for negative in [Cell::G5, Cell::G6] {
         charging_at_once(lies, negative);
     }
-    conjunctions(lies);
     misplaced(lies);
     powers(lies);
     conjunctions(lies);
@@ -107,46 +106,6 @@ fn charging_at_once(lies: &mut Lies, negative: Cell) {
     }
     let name = format!("padding that charges, {} = -1", negative.name());
     lies.push(&name, &honest, forged);
-}
-
-/// `G2 = −1`: padding takes a conjunction that is none, which a bitwise operation sends.
-fn conjunctions(lies: &mut Lies) {
-    let honest = program(&[
-        (0x79, 0, 1, 0, 0),
-        (0xb7, 3, 0, 0, 3),
-        (0xb7, 4, 0, 0, 1),
-        (0x5f, 3, 4, 0, 0),
-        EXIT,
-    ]);
-    let page = i128::from(dev::pages(&honest)[0]);
-    let word = dev::rows(&honest)[find(&honest, Class::Load) + 1][Cell::AddrY];
-    let and = find(&honest, Class::Bitwise);
-    let name = "a conjunction that padding permits, G2 = -1";
-    lies.script(name, &honest, |script| {
-        script.until(and)?;
-        script.step_with(|row| {
-            row[Cell::L2] = 0;
-            row[Cell::R] = 0;
-        })?;
-        script.run()?;
-        // The address of the word that the next row is of, by its place in the page.
-        script.pad_with(|row| {
-            row[Cell::Imm] = page * 256;
-            row[Cell::B] = row[Cell::Imm];
-        });
-        let value = script.words()[word as usize].into();
-        script.pad_with(|row| {
-            row[Cell::G2] = -1;
-            row[Cell::G1] = 1;
-            (row[Cell::L0], row[Cell::L1], row[Cell::L2]) = (3, 1, 0);
-            (row[Cell::P0], row[Cell::P1], row[Cell::P2]) = (0, 0, 1 << 64);
-            row[Cell::B] = 1;
-            row[Cell::AddrY] = word;
-            row[Cell::Y] = value;
-            row[Cell::R] = value;
-        });
-        Ok(())
-    });
 }
 
 /// `G3 = −1`: padding takes a power of two that is none, which a shift sends.
