@@ -1,15 +1,11 @@
-//! The surroundings of a Solana program, from a file.
+//! The surroundings of a Solana program, from JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bpf_tracer::{Environment, Pubkey};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use zkbpf::bpf_tracer::Pubkey;
-use zkbpf::{Dialect, Environment};
-
-use super::args::EnvironmentArgs;
-use super::{Failure, program};
 
 /// Digits of addresses, as Solana writes them.
 const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
@@ -31,22 +27,12 @@ struct Address(Pubkey);
 #[derive(Debug)]
 struct Sysvars(BTreeMap<Pubkey, Vec<u8>>);
 
-/// The environment that a file describes, or the default one.
-pub(crate) fn load(args: &EnvironmentArgs, dialect: Dialect) -> Result<Environment, Failure> {
-    let Some(path) = &args.environment else {
-        return Ok(Environment::default());
-    };
-    if !dialect.is_sbpf() {
-        return Err(Failure::usage(format!(
-            "--environment has no meaning for {} programs",
-            dialect.name()
-        )));
-    }
-    parse(&program::read(path)?)
-        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
-}
-
-fn parse(bytes: &[u8]) -> Result<Environment, serde_json::Error> {
+/// The environment that a JSON text describes: `{"program_id": ADDRESS, "sysvars": {ADDRESS: HEX, …}}`, with
+/// addresses in base58 or 64 hexadecimal digits. What it leaves out is as in the default environment.
+///
+/// # Errors
+/// If it is no such text.
+pub fn environment_from_json(bytes: &[u8]) -> Result<Environment, serde_json::Error> {
     let EnvironmentJson {
         program_id,
         sysvars,
@@ -165,8 +151,8 @@ mod tests {
     #[test]
     fn files_are_read_strictly() {
         let default = Environment::default();
-        assert_eq!(parse(b"{}").expect("valid"), default);
-        let one = parse(
+        assert_eq!(environment_from_json(b"{}").expect("valid"), default);
+        let one = environment_from_json(
             br#"{"program_id": "SysvarRent111111111111111111111111111111111",
                  "sysvars": {"SysvarC1ock11111111111111111111111111111111": "0102"}}"#,
         )
@@ -191,7 +177,9 @@ mod tests {
             (r#"[]"#, "expected"),
             ("{} {}", "trailing"),
         ] {
-            let error = parse(wrong.as_bytes()).expect_err(wrong).to_string();
+            let error = environment_from_json(wrong.as_bytes())
+                .expect_err(wrong)
+                .to_string();
             assert!(error.contains(words), "{wrong}: {error}");
         }
     }

@@ -82,6 +82,9 @@
 //! The crates behind this one, in the order of the pipeline: [`bpf_tracer`], [`zk_circuits`],
 //! [`prover`], [`verifier`].
 
+mod environment;
+
+pub use environment::environment_from_json;
 pub use {aggregation, bpf_tracer, evm_verifier, prover, verifier, zk_circuits};
 
 pub use bpf_tracer::{
