@@ -29,9 +29,9 @@ doc:
 crate-graph:
     ! cargo tree -p verifier -e normal,features | grep -F 'feature "vm"'
 
-# Licences, advisories and sources of dependencies (needs cargo-deny).
-deny:
-    cargo deny check
+# Licences, sources and known advisories of dependencies.
+audit:
+    .ci/audit
 
 demo:
     cargo run --release --example prove_and_verify

@@ -13,7 +13,7 @@ const LDDW: u8 = 0x18;
 const BASES: [u64; 6] = [STACK_BASE, INPUT_BASE, DATA_BASE, RODATA_BASE, TEXT_BASE, 0];
 
 /// Which fields of an operation are used, for both tables.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Uses {
     src: bool,
     offset: bool,
@@ -27,6 +27,54 @@ struct Uses {
     memory_in_src: bool,
     distance: bool,
     hash: bool,
+}
+
+impl Uses {
+    const NONE: Self = Self {
+        src: false,
+        offset: false,
+        imm: false,
+        long: false,
+        imm_register: false,
+        no_dst: false,
+        memory_in_dst: false,
+        memory_in_src: false,
+        distance: false,
+        hash: false,
+    };
+    const LOAD: Self = Self {
+        src: true,
+        offset: true,
+        memory_in_src: true,
+        ..Self::NONE
+    };
+    const STORE_IMM: Self = Self {
+        imm: true,
+        offset: true,
+        memory_in_dst: true,
+        ..Self::NONE
+    };
+    const STORE_REG: Self = Self {
+        src: true,
+        offset: true,
+        memory_in_dst: true,
+        ..Self::NONE
+    };
+    const JUMP: Self = Self {
+        distance: true,
+        no_dst: true,
+        ..Self::NONE
+    };
+    const BRANCH_IMM: Self = Self {
+        distance: true,
+        imm: true,
+        ..Self::NONE
+    };
+    const BRANCH_REG: Self = Self {
+        distance: true,
+        src: true,
+        ..Self::NONE
+    };
 }
 
 /// Appends an instruction, `lddw` with both its slots.
@@ -100,7 +148,7 @@ fn ebpf_row(choices: &mut Choices<'_>) -> (Slot, Uses) {
     };
     let row = choices.pick(&isa::ROWS);
     let mut slot = variant(row.opcode, row.variant);
-    let none = Uses::default();
+    let none = Uses::NONE;
     let uses = match row.shape {
         Nothing => Uses {
             no_dst: true,
@@ -109,39 +157,12 @@ fn ebpf_row(choices: &mut Choices<'_>) -> (Slot, Uses) {
         Dst | WideImm | CallReg => none,
         DstSrc => Uses { src: true, ..none },
         DstImm => Uses { imm: true, ..none },
-        Load => Uses {
-            src: true,
-            offset: true,
-            memory_in_src: true,
-            ..none
-        },
-        StoreImm => Uses {
-            imm: true,
-            offset: true,
-            memory_in_dst: true,
-            ..none
-        },
-        StoreReg | Atomic => Uses {
-            src: true,
-            offset: true,
-            memory_in_dst: true,
-            ..none
-        },
-        Jump => Uses {
-            distance: true,
-            no_dst: true,
-            ..none
-        },
-        BranchImm => Uses {
-            distance: true,
-            imm: true,
-            ..none
-        },
-        BranchReg => Uses {
-            distance: true,
-            src: true,
-            ..none
-        },
+        Load => Uses::LOAD,
+        StoreImm => Uses::STORE_IMM,
+        StoreReg | Atomic => Uses::STORE_REG,
+        Jump => Uses::JUMP,
+        BranchImm => Uses::BRANCH_IMM,
+        BranchReg => Uses::BRANCH_REG,
         JumpLong | CallLocal => Uses {
             long: true,
             no_dst: true,
@@ -167,7 +188,7 @@ fn sbpf_row(dialect: Dialect, choices: &mut Choices<'_>) -> (Slot, Uses) {
     let rows: Vec<_> = sbpf::rows(dialect).collect();
     let row = choices.pick(&rows);
     let slot = variant(row.opcode, row.variant);
-    let none = Uses::default();
+    let none = Uses::NONE;
     let uses = match row.shape {
         Nothing | CallNothing => Uses {
             no_dst: true,
@@ -176,39 +197,12 @@ fn sbpf_row(dialect: Dialect, choices: &mut Choices<'_>) -> (Slot, Uses) {
         Dst | WideImm | CallDst => none,
         DstSrc | CallSrc => Uses { src: true, ..none },
         DstImm | DstZeroImm | DstHigh => Uses { imm: true, ..none },
-        Load => Uses {
-            src: true,
-            offset: true,
-            memory_in_src: true,
-            ..none
-        },
-        StoreImm => Uses {
-            imm: true,
-            offset: true,
-            memory_in_dst: true,
-            ..none
-        },
-        StoreReg => Uses {
-            src: true,
-            offset: true,
-            memory_in_dst: true,
-            ..none
-        },
-        Jump => Uses {
-            distance: true,
-            no_dst: true,
-            ..none
-        },
-        BranchImm => Uses {
-            distance: true,
-            imm: true,
-            ..none
-        },
-        BranchReg => Uses {
-            distance: true,
-            src: true,
-            ..none
-        },
+        Load => Uses::LOAD,
+        StoreImm => Uses::STORE_IMM,
+        StoreReg => Uses::STORE_REG,
+        Jump => Uses::JUMP,
+        BranchImm => Uses::BRANCH_IMM,
+        BranchReg => Uses::BRANCH_REG,
         CallHash | CallSyscall => Uses {
             hash: true,
             no_dst: true,

@@ -33,7 +33,7 @@ fn target(bytes: &[u8]) -> Depth {
     let mut choices = Choices::new(bytes);
     let style = choices.byte() % 8;
     let mut claim = aggregated().claim.clone();
-    if choices.byte() % 4 == 0 {
+    if choices.byte().is_multiple_of(4) {
         change_claim(&mut claim, &mut choices);
     }
     let mut file = changed(style, &mut choices).to_bytes();

@@ -226,7 +226,11 @@ fn change(data: &mut Vec<u8>, choices: &mut Choices<'_>) {
         }
         2 => {
             // A word plus a modulus, where that fits.
-            let modulus = if choices.byte() % 2 == 0 { R } else { Q };
+            let modulus = if choices.byte().is_multiple_of(2) {
+                R
+            } else {
+                Q
+            };
             if let Some(word) = data.get_mut(at..at + 32) {
                 add(word, &modulus);
             }
@@ -295,7 +299,7 @@ fn exchange(contract: &Contract, data: &mut [u8], choices: &mut Choices<'_>) {
         4 => {
             // The accumulator's points, one in the place of the other.
             let (lhs, rhs) = (SELECTOR + 10 * 32, SELECTOR + 16 * 32);
-            let (from, to) = if choices.byte() % 2 == 0 {
+            let (from, to) = if choices.byte().is_multiple_of(2) {
                 (lhs, rhs)
             } else {
                 (rhs, lhs)

@@ -1,11 +1,9 @@
-//! What comes after the proofs, on values of any kind: spans, claim digests, comparison with a claim, and
-//! environments from JSON.
+//! What comes after the proofs, on values of any kind: spans, claim digests, comparison with a claim.
 
 mod common;
 
-use std::collections::BTreeMap;
-
 use bolero::check;
+use bpf_tracer::{Outcome, TrapKind};
 use common::aggregate::{ROOT, whole};
 use common::changes::{change_hints, change_instance, change_run, is_chosen};
 use common::claims::change_claim;
@@ -18,7 +16,6 @@ use verifier::{
     Span, VerifyError, WholeRun, verify_chain,
 };
 use zk_circuits::ChunkInstance;
-use zkbpf::{Environment, Outcome, environment_from_json};
 
 /// Of the runs in several chunks, one of so many is compared with a claim.
 const COMPARED: u64 = 16;
@@ -38,10 +35,10 @@ fn claims_and_links() {
 /// One execution.
 fn target(bytes: &[u8]) -> Depth {
     let mut choices = Choices::new(bytes);
-    match choices.byte() % 8 {
-        0 => environment(&mut choices),
-        1 => digests(&mut choices),
-        _ => statements(bytes, &mut choices),
+    if choices.byte().is_multiple_of(8) {
+        digests(&mut choices)
+    } else {
+        statements(bytes, &mut choices)
     }
 }
 
@@ -236,7 +233,7 @@ fn join(statements: &[Statement]) -> Result<WholeRun, Option<LinkError>> {
     let stopped = matches!(
         outcome,
         Outcome::Trap {
-            kind: zkbpf::TrapKind::ExceededMaxInstructions,
+            kind: TrapKind::ExceededMaxInstructions,
             ..
         }
     );
@@ -358,77 +355,5 @@ fn check_evm_claim(run: &WholeRun, digest: &ClaimDigest) {
         let calldata = evm_verifier::digest_calldata(&claim);
         assert_eq!(calldata.len(), 4 + 10 * 32);
         let _: Fr = claim.input;
-    }
-}
-
-/// An environment from JSON, mostly well-formed; what is read is written and read again.
-fn environment(choices: &mut Choices<'_>) -> Depth {
-    let text = match choices.byte() % 4 {
-        0 => choices.rest().to_vec(),
-        1 => {
-            let mut text = plausible_json(choices).into_bytes();
-            for _ in 0..=choices.below(3) {
-                choices.change_bytes(&mut text);
-            }
-            text
-        }
-        _ => plausible_json(choices).into_bytes(),
-    };
-    let environment = match environment_from_json(&text) {
-        Ok(environment) => environment,
-        Err(error) => {
-            assert!(!error.to_string().is_empty());
-            return Depth::Refused;
-        }
-    };
-    let sysvars: BTreeMap<String, String> = environment
-        .sysvars
-        .iter()
-        .map(|(address, bytes)| (hex::encode(address), hex::encode(bytes)))
-        .collect();
-    let written = serde_json::json!({
-        "program_id": hex::encode(environment.program_id),
-        "sysvars": sysvars,
-    });
-    let again = environment_from_json(written.to_string().as_bytes()).expect("written");
-    assert_eq!(again, environment);
-    Depth::Semantic
-}
-
-fn plausible_json(choices: &mut Choices<'_>) -> String {
-    let mut members = Vec::new();
-    for _ in 0..choices.below(3) {
-        if choices.byte() % 2 == 0 {
-            members.push(format!("\"program_id\": \"{}\"", address(choices)));
-        } else {
-            let mut sysvars = Vec::new();
-            for _ in 0..choices.below(4) {
-                let length = choices.below(48);
-                let bytes = hex::encode(choices.bytes(length));
-                sysvars.push(format!("\"{}\": \"{bytes}\"", address(choices)));
-            }
-            members.push(format!("\"sysvars\": {{{}}}", sysvars.join(", ")));
-        }
-    }
-    format!("{{{}}}", members.join(", "))
-}
-
-fn address(choices: &mut Choices<'_>) -> String {
-    match choices.byte() % 5 {
-        0 => "SysvarC1ock11111111111111111111111111111111".to_owned(),
-        1 => "SysvarRent111111111111111111111111111111111".to_owned(),
-        2 => hex::encode(Environment::CLOCK),
-        3 => {
-            let mut bytes = [0; 32];
-            let given = choices.bytes(32);
-            bytes[..given.len()].copy_from_slice(given);
-            hex::encode(bytes)
-        }
-        _ => {
-            let digits = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz0";
-            let length = 28 + choices.below(18);
-            let digit = |_| char::from(choices.pick(digits));
-            (0..length).map(digit).collect()
-        }
     }
 }

@@ -187,7 +187,7 @@ fn change_one(
     let (offset, width) = choices.pick(fields);
     let at = choices.pick(places) + offset;
     // Often the value of another such field: sizes and places that fit the file.
-    if choices.byte() % 4 == 0 {
+    if choices.byte().is_multiple_of(4) {
         let from = choices.pick(places) + choices.pick(fields).0;
         let value = number(file, from, width).to_le_bytes();
         if let Some(field) = file.get_mut(at..at + width) {
@@ -234,7 +234,7 @@ fn change_code(file: &mut [u8], choices: &mut Choices<'_>) {
     }
     let content = places[choices.below(places.len())].clone();
     let at = content.start + 8 * choices.below(content.len() / 8);
-    if choices.byte() % 4 == 0 {
+    if choices.byte().is_multiple_of(4) {
         if let Some(field) = file.get_mut(at..at + 4) {
             choices.change_field(field);
         }

@@ -37,7 +37,7 @@ fn target(bytes: &[u8]) -> Depth {
     let style = choices.byte() % 8;
     let claim = {
         let mut claim = run.claim.clone();
-        if choices.byte() % 4 == 0 {
+        if choices.byte().is_multiple_of(4) {
             change_claim(&mut claim, &mut choices);
         }
         claim

@@ -510,3 +510,6 @@ fn check_ranges(run: &WholeRun) -> Result<(), ClaimError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ impl fmt::Debug for KeyId {
 pub enum SrsKind {
     /// Its secret is public: anyone can forge proofs.
     InsecureTest,
-    /// A file of the caller's choice; the digest is that of its bytes.
+    /// A file of the caller's choice.
     File,
 }
 
@@ -54,7 +54,8 @@ pub enum SrsKind {
 pub struct SrsIdentity {
     /// Where it comes from.
     pub kind: SrsKind,
-    /// BLAKE3 of the file, or of the name of the test string.
+    /// BLAKE3 of the image of the secret in the second group, 128 bytes as halo2's raw format and `.ptau`
+    /// files have them, which determines the whole string; or of the name of the test string.
     pub digest: [u8; 32],
 }
 

@@ -48,7 +48,7 @@ pub(crate) static ROOT: LazyLock<Root> = LazyLock::new(|| {
     let stored = stored.and_then(|bytes| AggregateProof::from_bytes(&bytes).ok());
     let stored = stored.filter(|proof| verify_aggregate(proof, claim, &key).is_ok());
     let proof = stored.unwrap_or_else(|| {
-        let proof = prove(&root, builder, &key);
+        let proof = prove(&root, &builder, &key);
         keep(&path, &proof.to_bytes());
         proof
     });
@@ -102,7 +102,7 @@ fn circuit(stage: CircuitBuilderStage, public: &[Fr]) -> BaseCircuitBuilder<Fr> 
 
 fn prove(
     root: &ProvingKey<G1Affine>,
-    keygen: BaseCircuitBuilder<Fr>,
+    keygen: &BaseCircuitBuilder<Fr>,
     key: &AggregateKey,
 ) -> AggregateProof {
     let run = aggregated();

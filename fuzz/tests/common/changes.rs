@@ -40,7 +40,7 @@ pub(crate) fn change_info(info: &mut RunInfo, choices: &mut Choices<'_>) {
 pub(crate) fn change_instance(instance: &mut ChunkInstance, choices: &mut Choices<'_>) {
     let mut words = instance.to_words();
     let at = choices.below(ChunkInstance::LEN);
-    words[at] = if choices.byte() % 4 == 0 {
+    words[at] = if choices.byte().is_multiple_of(4) {
         words[choices.below(ChunkInstance::LEN)]
     } else {
         choices.value(words[at])
@@ -61,7 +61,9 @@ pub(crate) fn change_hints(chunks: &mut [ChunkProof], choices: &mut Choices<'_>)
         0 => change_words(&mut pages, choices),
         1 => choices.change_bytes(&mut input),
         _ => match &mut selection {
-            Selection::Blocks(blocks) if choices.byte() % 8 != 0 => change_words(blocks, choices),
+            Selection::Blocks(blocks) if !choices.byte().is_multiple_of(8) => {
+                change_words(blocks, choices);
+            }
             Selection::Blocks(_) => selection = Selection::Whole,
             Selection::Whole => selection = Selection::Blocks(vec![choices.u64()]),
         },
@@ -144,7 +146,7 @@ pub(crate) fn change_key(key: &mut KeyId, choices: &mut Choices<'_>) {
 
 /// Changes bytes of a file, often a length or what is near the beginning.
 pub(crate) fn change_file(file: &mut Vec<u8>, choices: &mut Choices<'_>) {
-    if choices.byte() % 2 == 0 {
+    if choices.byte().is_multiple_of(2) {
         choices.change_bytes(file);
         return;
     }
@@ -190,7 +192,7 @@ pub(crate) fn change_run(run: &mut WholeRun, choices: &mut Choices<'_>) {
     match places.nth(choices.below(points.len())) {
         Some(place) => {
             let point = choices.pick(&points);
-            *place = if choices.byte() % 2 == 0 {
+            *place = if choices.byte().is_multiple_of(2) {
                 point
             } else {
                 -point

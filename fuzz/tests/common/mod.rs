@@ -38,10 +38,10 @@ pub(crate) struct Run {
 /// Runs that end in every way: in one chunk, in three chunks, with a trap, at the budget.
 pub(crate) static RUNS: LazyLock<Vec<Run>> = LazyLock::new(|| {
     let traces = [
-        trace(sum(1), 1000),
-        trace(sum(6), 1000),
-        trace(trap(), 1000),
-        trace(sum(3), 12),
+        trace(&sum(1), 1000),
+        trace(&sum(6), 1000),
+        trace(&trap(), 1000),
+        trace(&sum(3), 12),
     ];
     traces.into_iter().enumerate().map(proved).collect()
 });
@@ -85,9 +85,9 @@ fn trap() -> Program {
     ])
 }
 
-fn trace(program: Program, budget: u64) -> ExecutionTrace {
+fn trace(program: &Program, budget: u64) -> ExecutionTrace {
     let input = Input::from_bytes(5_u64.to_le_bytes()).with_region_size(16);
-    let tracer = Tracer::new(&program).input(input).step_limit(budget);
+    let tracer = Tracer::new(program).input(input).step_limit(budget);
     tracer.trace().expect("the input fits")
 }
 
