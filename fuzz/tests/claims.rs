@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::sync::LazyLock;
+
 use bolero::check;
 use bpf_tracer::{Outcome, TrapKind};
 use common::aggregate::{ROOT, whole};
 use common::changes::{change_hints, change_instance, change_run, is_chosen};
 use common::claims::change_claim;
-use common::{KEY, RUNS};
+use common::{KEY, RUNS, Run};
 use ff::PrimeField;
 use fuzz::{Choices, Depth, Stats};
 use halo2curves::bn256::{Fr, G1Affine};
@@ -17,8 +19,9 @@ use verifier::{
 };
 use zk_circuits::ChunkInstance;
 
-/// Of the runs in several chunks, one of so many is compared with a claim.
-const COMPARED: u64 = 16;
+/// Of the lists of statements, one of so many is compared with a claim: the commitments of its columns take
+/// milliseconds.
+const COMPARED: u64 = 40;
 /// Most changes of the statements.
 const MAX_CHANGES: usize = 4;
 
@@ -28,6 +31,7 @@ static STATS: Stats = Stats::new("claims");
 fn claims_and_links() {
     // Made before time is measured.
     assert_eq!(ROOT.proof.key, ROOT.key.id());
+    assert_eq!(HONEST.len(), RUNS.len());
     check!().for_each(|bytes: &[u8]| STATS.count(target(bytes)));
     STATS.print();
 }
@@ -35,7 +39,7 @@ fn claims_and_links() {
 /// One execution.
 fn target(bytes: &[u8]) -> Depth {
     let mut choices = Choices::new(bytes);
-    if choices.byte().is_multiple_of(8) {
+    if choices.byte().is_multiple_of(32) {
         digests(&mut choices)
     } else {
         statements(bytes, &mut choices)
@@ -45,30 +49,36 @@ fn target(bytes: &[u8]) -> Depth {
 /// A chunk's statement, before anything checks it.
 type Statement = (ChunkProof, Commitments);
 
+/// Statements of the runs' chunks, and what they prove together.
+static HONEST: LazyLock<Vec<(Vec<Statement>, WholeRun)>> = LazyLock::new(|| {
+    let statement = |chunk: &ChunkProof| (chunk.clone(), chunk.commitments().expect("points"));
+    let of_run = |run: &Run| {
+        let statements = run.file.chunks().iter().map(statement).collect();
+        (statements, whole(run))
+    };
+    RUNS.iter().map(of_run).collect()
+});
+
 fn statements(bytes: &[u8], choices: &mut Choices<'_>) -> Depth {
-    let run = &RUNS[choices.below(RUNS.len())];
-    let mut claim = run.claim.clone();
-    if choices.byte() % 2 == 0 {
+    let at = choices.below(RUNS.len());
+    let mut claim = RUNS[at].claim.clone();
+    if choices.byte().is_multiple_of(2) {
         change_claim(&mut claim, choices);
     }
-    let honest = run.file.chunks().iter().map(|chunk| {
-        let commitments = chunk.commitments().expect("points");
-        (chunk.clone(), commitments)
-    });
-    let mut statements: Vec<Statement> = honest.collect();
+    let mut statements = HONEST[at].0.clone();
     for _ in 0..choices.below(MAX_CHANGES) {
         change_statements(&mut statements, choices);
     }
     let joined = join(&statements);
-    if let Ok(whole) = &joined {
-        check_digest(whole, choices);
-    }
     if !is_chosen(bytes, COMPARED) {
         return if joined.is_ok() {
             Depth::Parsed
         } else {
             Depth::Refused
         };
+    }
+    if let Ok(whole) = &joined {
+        check_digest(whole, choices);
     }
     let unproved = |(chunk, commitments): &Statement| ChunkStatement::unproved(chunk, *commitments);
     let chunks: Vec<_> = statements.iter().map(unproved).collect();
@@ -115,7 +125,7 @@ fn change_statements(statements: &mut Vec<Statement>, choices: &mut Choices<'_>)
         5 | 6 => {
             let other = statements[choices.below(statements.len())].1;
             let point = choices.pick(&points(&other));
-            let point = if choices.byte() % 2 == 0 {
+            let point = if choices.byte().is_multiple_of(2) {
                 point
             } else {
                 -point
@@ -272,9 +282,9 @@ fn check_accepted(whole: &WholeRun, statements: &[Statement], claim: &Claim) {
     assert!(claim.compute_units.is_none_or(|units| units == whole.units));
     let first = statements.first().map(|(chunk, _)| chunk);
     let first = first.expect("a chunk");
-    for run in RUNS.iter() {
+    for (run, (_, expected)) in RUNS.iter().zip(HONEST.iter()) {
         let honest = run.file.chunks().first().expect("a chunk");
-        let (expected, found) = (common::aggregate::whole(run), whole);
+        let found = whole;
         let same_program = claim.program.id() == run.claim.program.id();
         if same_program && first.selection == honest.selection {
             assert_eq!(found.program, expected.program);
@@ -297,7 +307,7 @@ fn check_accepted(whole: &WholeRun, statements: &[Statement], claim: &Claim) {
 
 /// Digests of runs that differ are different, in the part that differs.
 fn digests(choices: &mut Choices<'_>) -> Depth {
-    let one = whole(&RUNS[choices.below(RUNS.len())]);
+    let one = HONEST[choices.below(RUNS.len())].1;
     check_digest(&one, choices);
     Depth::Semantic
 }
