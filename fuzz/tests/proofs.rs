@@ -15,6 +15,8 @@ use verifier::{
 
 /// Of the files that decode, one of so many is verified.
 const VERIFIED: u64 = 40;
+/// Of the files that decode, the spans of one of so many are joined.
+const JOINED: u64 = 8;
 /// Most changes of a file.
 const MAX_CHANGES: usize = 4;
 
@@ -62,7 +64,9 @@ fn target(bytes: &[u8]) -> Depth {
         }
     };
     assert!(decoded.to_bytes() == file, "a file has one encoding");
-    join(decoded.chunks());
+    if is_chosen(bytes, JOINED) {
+        join(decoded.chunks());
+    }
     if is_chosen(bytes, VERIFIED) {
         verify(run, &decoded, &claim)
     } else {

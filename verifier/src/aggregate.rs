@@ -51,6 +51,8 @@ pub struct RootShape {
 }
 
 impl RootShape {
+    /// Fewest rows, as a power of two: halo2 needs some for itself.
+    const MIN_K: u32 = 8;
     /// Most rows, as a power of two: with the quotient's, as many as the field has roots of unity for.
     const MAX_K: u32 = 25;
     /// Most columns of each kind.
@@ -58,7 +60,7 @@ impl RootShape {
 
     /// The circuit's parameters; `None` if no root circuit is of this shape.
     fn params(self) -> Option<BaseCircuitParams> {
-        if self.k > Self::MAX_K
+        if !(Self::MIN_K..=Self::MAX_K).contains(&self.k)
             || self.advice > Self::MAX_COLUMNS
             || self.lookup_advice > Self::MAX_COLUMNS
         {

@@ -86,6 +86,18 @@ pub struct ChunkStatement {
 }
 
 impl ChunkStatement {
+    /// What a chunk would state if it were proved, with commitments of the caller's choice: for tests of what
+    /// comes after the proofs. Nothing is checked.
+    #[cfg(feature = "dev")]
+    pub fn unproved(chunk: &crate::ChunkProof, commitments: Commitments) -> Self {
+        Self {
+            key: chunk.key,
+            instance: chunk.instance,
+            hints: chunk.hints(),
+            commitments,
+        }
+    }
+
     /// Public values.
     #[must_use]
     pub fn instance(&self) -> &ChunkInstance {
