@@ -7,7 +7,7 @@ use group::Curve;
 use halo2_base::gates::circuit::CircuitBuilderStage;
 use halo2_base::gates::flex_gate::MultiPhaseThreadBreakPoints;
 use halo2_base::gates::{GateInstructions, RangeInstructions};
-use halo2_proofs::plonk::{ProvingKey, create_proof, keygen_pk2};
+use halo2_proofs::plonk::{ProvingKey, create_proof, keygen_pk2, keygen_vk};
 use halo2_proofs::poly::commitment::ParamsProver;
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2curves::bn256::G1;
@@ -236,6 +236,42 @@ fn an_aggregates_run_is_one_and_the_claimed_one() {
 }
 
 #[test]
+fn a_root_circuit_has_a_size_that_a_key_may_ask_for() {
+    let largest = RootShape {
+        k: 25,
+        advice: 1 << 10,
+        lookup_advice: 1 << 10,
+    };
+    assert!(largest.params().is_some());
+    let (advice, lookup_advice) = (largest.advice + 1, largest.lookup_advice + 1);
+    for shape in [
+        RootShape { k: 26, ..largest },
+        RootShape { advice, ..largest },
+        RootShape {
+            lookup_advice,
+            ..largest
+        },
+    ] {
+        assert!(shape.params().is_none(), "{shape:?}");
+    }
+}
+
+#[test]
+fn a_point_of_a_file_has_one_form_and_is_not_the_identity() {
+    let read = |bytes: &[u8]| read_point(&mut Reader::new(bytes));
+    let bytes = |point: G1Affine| point.to_bytes().as_ref().to_vec();
+    let honest = bytes(point(3));
+    assert_eq!(read(&honest), Ok(point(3)));
+    let mut flagged = honest;
+    // The flag of the identity, which decoding reads beside x = 0 only.
+    flagged[31] |= 0x80;
+    let what = "a point";
+    for forged in [flagged, bytes(G1Affine::identity()), vec![0xff; 32]] {
+        assert_eq!(read(&forged), Err(DecodeError::Value { what }));
+    }
+}
+
+#[test]
 fn a_root_key_has_the_shape_and_the_chunks_key_that_it_says() {
     let root = root();
     let vk = || root.proving.get_vk().clone();
@@ -254,6 +290,13 @@ fn a_root_key_has_the_shape_and_the_chunks_key_that_it_says() {
         lookup_advice: 2,
         ..SHAPE
     });
+    // A second column of public values, which the verifier would not know.
+    let mut builder = circuit(CircuitBuilderStage::Keygen, &[Fr::ONE; 13]);
+    builder.set_instance_columns(2);
+    let other = keygen_vk(&setting().params, &builder).expect("it fits");
+    let key = AggregateKey::new(other, SHAPE, setting().key.clone());
+    let reason = "its size differs";
+    assert_eq!(key.err(), Some(DecodeError::Key { reason }));
     let bytes = root.key.to_bytes();
     let read = |bytes: &[u8], id| AggregateKey::from_bytes(bytes, setting().key.clone(), id);
     let id = |bytes: &[u8]| KeyId(blake3::derive_key(ID_DOMAIN, bytes));

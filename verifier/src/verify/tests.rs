@@ -60,7 +60,11 @@ fn a_chunks_proof_has_one_form() {
         let expected = length;
         assert_eq!(error, ChunkError::Length { found, expected });
     }
-    let identity = [0; 32];
+    let identity: [u8; 32] = G1Affine::identity()
+        .to_bytes()
+        .as_ref()
+        .try_into()
+        .expect("32 bytes");
     for element in 0..layout.elements() {
         let at = 32 * element..32 * (element + 1);
         let is_scalar = (layout.points..layout.points + layout.scalars).contains(&element);
@@ -70,6 +74,8 @@ fn a_chunks_proof_has_one_form() {
         assert_eq!(changed([0xff; 32]), not_canonical);
         if !is_scalar {
             assert_eq!(changed(identity), not_canonical, "element {element}");
+            // No point has this x.
+            assert_eq!(changed([0; 32]), not_canonical, "element {element}");
             // The sign of y beside another x, and the flag of the identity.
             let mut flagged: [u8; 32] = proof().proof[at.clone()].try_into().expect("32 bytes");
             flagged[31] |= 0x80;
