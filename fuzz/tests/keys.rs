@@ -17,7 +17,7 @@ use verifier::{AggregateKey, DecodeError, KeyId, VerifyingKey, verify_chunk};
 use zk_circuits::{ChunkCircuit, Shape};
 
 /// One of so many executions knows the identity of the changed bytes.
-const KNOWN: u64 = 40;
+const KNOWN: u64 = 30;
 /// Most changes of a key.
 const MAX_CHANGES: usize = 4;
 /// halo2 makes tables for so many rows as a key says; those of larger circuits take seconds, and are left out.
@@ -33,6 +33,12 @@ const HALO2_AT: usize = TRANSCRIPT_AT + 32 + 8;
 const ROOT_K_AT: usize = 32;
 const ROOT_TRANSCRIPT_AT: usize = 32 + 4 * 3;
 const ROOT_HALO2_AT: usize = ROOT_TRANSCRIPT_AT + 32 + 8;
+
+/// What a key is refused for before halo2 reads its part.
+const BEFORE_HALO2: [&str; 2] = [
+    "it is for another version of the circuit",
+    "it is for other chunks",
+];
 
 static STATS: Stats = Stats::new("keys");
 static CHUNK: LazyLock<Vec<u8>> = LazyLock::new(|| KEY.to_bytes());
@@ -134,17 +140,16 @@ fn aggregate_key(known: bool, choices: &mut Choices<'_>) -> Depth {
     }
 }
 
+/// Not all that halo2 refuses is told apart from what is refused before it reads: it counts as parsed.
 fn depth_of(error: &DecodeError) -> Depth {
     assert!(!error.to_string().is_empty());
     match error {
         DecodeError::Magic { .. } | DecodeError::Format { .. } | DecodeError::KeyId { .. } => {
             Depth::Refused
         }
-        DecodeError::Value { what } if *what != "halo2's key" && *what != "a point" => {
-            Depth::Parsed
-        }
-        DecodeError::Truncated | DecodeError::TooLarge { .. } => Depth::Parsed,
-        _ => Depth::Semantic,
+        DecodeError::Key { reason } if !BEFORE_HALO2.contains(reason) => Depth::Semantic,
+        DecodeError::Value { what: "a point" } => Depth::Semantic,
+        _ => Depth::Parsed,
     }
 }
 
