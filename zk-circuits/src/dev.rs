@@ -23,8 +23,10 @@ mod cost;
 mod determinism;
 mod fault;
 mod group;
+pub mod kit;
 mod poly;
 mod search;
+mod tampered;
 
 pub use checker::Checker;
 pub use cost::{Cost, constraint_system, cost};
@@ -32,6 +34,7 @@ pub use determinism::{Ambiguity, Effort};
 pub use fault::{Fault, names, rerun};
 pub use group::{Group, group_at, groups};
 pub use search::Target;
+pub use tampered::{Alteration, Tamper, Tampered, TamperingPlanner};
 
 /// A constraint that a witness does not satisfy.
 #[derive(Clone, Debug, PartialEq, Eq)]

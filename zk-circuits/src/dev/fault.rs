@@ -73,6 +73,7 @@ pub fn rerun(
         {
             *word = value;
         }
+        machine.amend(row);
         witness.rows.push(row);
     }
     while witness.rows.len() < capacity {
