@@ -8,6 +8,25 @@
 //!
 //! An [`Adversary`] then takes what was refused and solves for other cells, so that the constraint that
 //! refused it holds again. A [`Report`] counts it all.
+//!
+//! ```
+//! use bpf_tracer::{Input, LoadOptions, Program, Tracer};
+//! use zk_circuits::Shape;
+//! use zk_circuits::dev::kit::{Execution, Report, sample};
+//!
+//! // r0 = 7; r0 += r0; exit
+//! let code = [0xb7, 0, 0, 0, 7, 0, 0, 0, 0x0f, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+//! let program = Program::from_bytecode(&code, &LoadOptions::default())?;
+//! let trace = Tracer::new(&program).input(Input::from_bytes(vec![1; 8])).trace()?;
+//! let executions = Execution::of_trace("double", &trace, Shape::new(10, 8)?, None)?;
+//!
+//! let mut report = Report::default();
+//! for (index, lie) in sample(&executions, 1, 0, |_, lie| lie.kind()) {
+//!     report.add(&executions[index], &executions[index].examine(&lie));
+//! }
+//! assert!(report.tried() > 0 && report.accepted().is_empty(), "{report}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,7 +4,6 @@ use super::{Trick, behind, is, op, other_slot, row, told, upc};
 use crate::cell::Cell;
 use crate::class::Class;
 use crate::dev::kit::FaultKind;
-use crate::dev::kit::execution::Execution;
 use crate::dev::rerun;
 use crate::microcode::Mode;
 use crate::shape::SLOT_ROW;
