@@ -10,6 +10,14 @@ ci:
 test:
     cargo test --workspace
 
+# One target under coverage guidance, see docs/fuzzing.md (needs cargo-bolero).
+fuzz TARGET *ARGS:
+    cargo bolero test {{TARGET}} -p fuzz --engine libfuzzer --sanitizer NONE {{ARGS}}
+
+# Every target for some seconds, without coverage.
+fuzz-ci:
+    BOLERO_RANDOM_TEST_TIME_MS=20000 cargo test -p fuzz
+
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
@@ -21,9 +29,9 @@ doc:
 crate-graph:
     ! cargo tree -p verifier -e normal,features | grep -F 'feature "vm"'
 
-# Licences, advisories and sources of dependencies (needs cargo-deny).
-deny:
-    cargo deny check
+# Licences, sources and known advisories of dependencies.
+audit:
+    .ci/audit
 
 demo:
     cargo run --release --example prove_and_verify

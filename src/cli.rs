@@ -6,12 +6,14 @@ mod cache;
 mod environment;
 mod export_verifier;
 mod inspect;
+mod job;
 mod keygen;
 mod output;
 mod program;
 mod proof_file;
 mod prove;
 mod run;
+mod signals;
 mod usage;
 mod verify;
 
@@ -42,6 +44,14 @@ pub(crate) enum Failure {
     Input(String),
     /// Anything else.
     Other(String),
+    /// A signal asked the process to stop.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has signals"))]
+    Interrupted {
+        /// Its number.
+        signal: u8,
+        /// What to do now.
+        message: String,
+    },
 }
 
 impl Failure {
@@ -51,6 +61,8 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Input(_) => 3,
             Self::Other(_) => 4,
+            // As shells report it.
+            Self::Interrupted { signal, .. } => 128 + *signal,
         }
     }
 
@@ -65,11 +77,25 @@ impl Failure {
     pub(crate) fn other(message: impl fmt::Display) -> Self {
         Self::Other(message.to_string())
     }
+
+    /// With advice behind it.
+    pub(crate) fn advise(mut self, advice: &str) -> Self {
+        let (Self::Usage(message)
+        | Self::Input(message)
+        | Self::Other(message)
+        | Self::Interrupted { message, .. }) = &mut self;
+        message.push_str("; ");
+        message.push_str(advice);
+        self
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(message) | Self::Input(message) | Self::Other(message)) = self;
+        let (Self::Usage(message)
+        | Self::Input(message)
+        | Self::Other(message)
+        | Self::Interrupted { message, .. }) = self;
         f.write_str(message)
     }
 }

@@ -221,13 +221,20 @@ fn refused(proof: &AggregateProof, claim: &Claim, key: &zkbpf::AggregateKey) {
         changed.accumulator = accumulator;
         assert_eq!(error(&changed, claim), aggregate(AggregateError::Invalid));
     }
-    for at in 0..proof.proof.len() {
+    for bit in 0..proof.proof.len() * 8 {
         let mut changed = proof.clone();
-        changed.proof[at] ^= 1;
+        changed.proof[bit / 8] ^= 1 << (bit % 8);
         assert!(matches!(
             error(&changed, claim),
             VerifyError::Aggregate { .. }
         ));
+    }
+    for length in 0..proof.proof.len() {
+        let mut changed = proof.clone();
+        changed.proof.truncate(length);
+        let (found, expected) = (length, proof.proof.len());
+        let reason = AggregateError::Length { found, expected };
+        assert_eq!(error(&changed, claim), aggregate(reason));
     }
 }
 

@@ -67,6 +67,8 @@ fn text(path: &Path) -> &str {
 fn scratch(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli");
     fs::create_dir_all(&folder).expect("writable");
+    // What tests that were interrupted have left.
+    let _ = fs::remove_dir_all(folder.join(format!("{name}.job")));
     folder.join(name)
 }
 
@@ -642,6 +644,7 @@ fn prove_reports_what_it_did() {
         ("steps", json!(4)),
         ("chunks", json!(2)),
         ("k", json!(10)),
+        ("chunks_reused", json!(0)),
         ("chunk_size", json!(3)),
         ("verified", json!(true)),
         ("srs", json!("insecure-test")),

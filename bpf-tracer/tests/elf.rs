@@ -349,3 +349,15 @@ proptest! {
         }
     }
 }
+
+/// A seed of the fuzz target for ELF files. `ZKBPF_BLESS=1` writes it.
+#[test]
+fn fuzzing_starts_from_this_object() {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/elf/ebpf-rich.o");
+    let bytes = rich().bytes();
+    if std::env::var_os("ZKBPF_BLESS").is_some() {
+        std::fs::write(&path, &bytes).expect("written");
+    }
+    assert!(std::fs::read(&path).expect("a seed") == bytes);
+}

@@ -1,21 +1,61 @@
 //! A cache of large files. Entries are named by what they contain, immutable, and verified on every load.
 //!
 //! An entry is a directory with `data` and `manifest` (name, size and BLAKE3 of the data). It is written to
-//! a temporary directory and renamed, by one process at a time (an advisory lock on `NAME.lock`); readers
-//! take no lock. An entry that is not what its manifest says, or that cannot be parsed, is moved to
-//! `NAME.damaged` and built again. This guards against accidents; whoever may write to the directory can
-//! replace keys, so it is created for its owner only.
+//! a temporary directory and renamed, by one process at a time (an advisory lock on `NAME.lock`, which the
+//! system frees when its holder dies); readers take no lock and write nothing. An entry that is not what its
+//! manifest says, or that is not what its name says, is moved to `NAME.damaged` and built again.
+//!
+//! Nobody needs the cache: where it cannot be read or written, what was to be kept there is built and used, with
+//! a warning. Nothing is parsed before it has been compared with its digest. This guards against accidents;
+//! whoever may write to the directory can replace keys, so it is created for its owner only.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+mod disk;
+mod entry;
 
-use crate::error::{Error, io_error};
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::files;
+use disk::Lock;
+use entry::{DATA, MANIFEST, manifest_of, read};
+
+/// How the names of entries begin.
+const KINDS: [&str; 4] = ["srs-", "pk-", "vk-", "aggregate-"];
+/// How the names of unfinished entries begin: then the entry's name, `-`, and something random.
+const WRITING: &str = ".writing-";
+const DAMAGED: &str = ".damaged";
+const LOCK: &str = ".lock";
+
+/// Whether a file of this name in a cache directory belongs to the cache of keys: an entry, an unfinished or
+/// damaged one, or a lock.
+#[must_use]
+pub fn is_cache_file(name: &str) -> bool {
+    name.starts_with(WRITING) || KINDS.iter().any(|kind| name.starts_with(kind))
+}
 
 /// A directory of entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     root: PathBuf,
+}
+
+/// Which entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// No such entry is larger.
+    pub(crate) max_bytes: u64,
+}
+
+/// What an entry holds, or what was built in its place.
+#[derive(Debug)]
+pub(crate) struct Cached<T> {
+    pub(crate) value: T,
+    /// Whether it is in the cache now.
+    pub(crate) kept: bool,
 }
 
 /// What a look at an entry found.
@@ -30,263 +70,143 @@ impl Cache {
         Self { root: root.into() }
     }
 
-    /// The entry of this name, if there is an intact one.
-    pub(crate) fn load<T>(&self, name: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
-        match self.look(name, &parse) {
+    /// What the entry holds, if there is an intact one that `parse` accepts.
+    pub(crate) fn load<T>(&self, entry: &Entry, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        match self.look(entry, &parse) {
             Found::Entry(value) => Some(value),
-            Found::Nothing | Found::Damaged(_) => None,
+            Found::Nothing => None,
+            Found::Damaged(reason) => {
+                tracing::debug!(entry = entry.name, reason, "a cache entry is not used");
+                None
+            }
         }
     }
 
-    /// The entry of this name; if there is no intact one it is built and written.
+    /// What the entry holds; if there is no intact one that `parse` accepts, it is built and written.
+    ///
+    /// The only errors are those of `build`.
     pub(crate) fn load_or_build<T>(
         &self,
-        name: &str,
+        entry: &Entry,
         parse: impl Fn(&[u8]) -> Option<T>,
         build: impl FnOnce() -> Result<(T, Vec<u8>), Error>,
-    ) -> Result<T, Error> {
-        if let Found::Entry(value) = self.look(name, &parse) {
-            return Ok(value);
+    ) -> Result<Cached<T>, Error> {
+        let found = |value| Cached { value, kept: true };
+        if let Found::Entry(value) = self.look(entry, &parse) {
+            return Ok(found(value));
         }
-        create_private_dir(&self.root).map_err(io_error(&self.root))?;
-        let lock_path = self.root.join(format!("{name}.lock"));
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(io_error(&lock_path))?;
-        lock.lock().map_err(io_error(&lock_path))?;
-        // Another process may have built it while this one waited.
-        match self.look(name, &parse) {
-            Found::Entry(value) => return Ok(value),
-            Found::Nothing => {}
-            Found::Damaged(reason) => {
-                let aside = self.set_aside(name)?;
-                tracing::warn!(
-                    entry = name, reason, moved_to = %aside.display(),
-                    "a cache entry is damaged and is built again"
-                );
-            }
-        }
+        let place = match self.reserve(entry) {
+            // Another process may have built it while this one waited.
+            Ok(lock) => match self.look(entry, &parse) {
+                Found::Entry(value) => return Ok(found(value)),
+                Found::Nothing => Ok(lock),
+                Found::Damaged(reason) => self.set_aside(entry, &reason).map(|()| lock),
+            },
+            Err(error) => Err(error),
+        };
         let (value, data) = build()?;
-        self.write(name, &data)?;
-        Ok(value)
-    }
-
-    fn look<T>(&self, name: &str, parse: &impl Fn(&[u8]) -> Option<T>) -> Found<T> {
-        let directory = self.root.join(name);
-        let manifest = match fs::read_to_string(directory.join("manifest")) {
-            Ok(manifest) => manifest,
-            Err(_) if !directory.exists() => return Found::Nothing,
-            Err(error) => return Found::Damaged(format!("manifest: {error}")),
-        };
-        let data = match fs::read(directory.join("data")) {
-            Ok(data) => data,
-            Err(error) => return Found::Damaged(format!("data: {error}")),
-        };
-        if manifest != manifest_of(name, &data) {
-            return Found::Damaged("the data is not what the manifest says".to_owned());
-        }
-        // Parsers of the proof system panic on malformed bytes.
-        let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(&data)));
-        match parsed {
-            Ok(Some(value)) => Found::Entry(value),
-            Ok(None) | Err(_) => Found::Damaged("the data cannot be parsed".to_owned()),
-        }
-    }
-
-    fn set_aside(&self, name: &str) -> Result<PathBuf, Error> {
-        let (from, to) = (
-            self.root.join(name),
-            self.root.join(format!("{name}.damaged")),
-        );
-        match fs::remove_dir_all(&to) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error(to)(error));
+        let kept = match place.and_then(|_lock| self.write(entry, &data)) {
+            Ok(()) => true,
+            // Without locks another process may have been faster.
+            Err(_) if matches!(self.look(entry, &parse), Found::Entry(_)) => true,
+            Err(error) => {
+                self.warn(entry, &error);
+                false
             }
-            _ => {}
-        }
-        fs::rename(&from, &to).map_err(io_error(from))?;
-        Ok(to)
+        };
+        Ok(Cached { value, kept })
     }
 
-    fn write(&self, name: &str, data: &[u8]) -> Result<(), Error> {
-        let temporary = tempfile::Builder::new()
-            .prefix(".writing-")
-            .tempdir_in(&self.root)
-            .map_err(io_error(&self.root))?;
-        for (file, bytes) in [
-            ("data", data),
-            ("manifest", manifest_of(name, data).as_bytes()),
-        ] {
-            let path = temporary.path().join(file);
-            write_synced(&path, bytes).map_err(io_error(path))?;
+    fn look<T>(&self, entry: &Entry, parse: &impl Fn(&[u8]) -> Option<T>) -> Found<T> {
+        let data = match read(&self.root, entry) {
+            Ok(Some(data)) => data,
+            Ok(None) => return Found::Nothing,
+            Err(reason) => return Found::Damaged(reason),
+        };
+        // Parsers of the proof system panic on malformed bytes.
+        match catch_unwind(AssertUnwindSafe(|| parse(&data))) {
+            Ok(Some(value)) => Found::Entry(value),
+            Ok(None) | Err(_) => Found::Damaged("the data is not what the name says".to_owned()),
         }
-        let target = self.root.join(name);
-        fs::rename(temporary.path(), &target).map_err(io_error(target))?;
+    }
+
+    /// Makes the directory and takes the entry's lock, and removes what killed processes left behind.
+    /// A file system without locks is no error: then two processes may do the same work.
+    fn reserve(&self, entry: &Entry) -> io::Result<Option<Lock>> {
+        files::private_dirs().recursive(true).create(&self.root)?;
+        let lock = Lock::take(&self.path(entry, LOCK), &entry.name)?;
+        if lock.is_some() {
+            self.remove_unfinished(entry);
+        }
+        Ok(lock)
+    }
+
+    /// Removes unfinished entries whose writers are gone: those of this entry, whose lock is held here, and
+    /// those whose lock nobody holds.
+    fn remove_unfinished(&self, own: &Entry) {
+        let unfinished = self.names().filter_map(|file| {
+            let (name, _) = file.strip_prefix(WRITING)?.rsplit_once('-')?;
+            Some((self.root.join(&file), name.to_owned()))
+        });
+        for (path, name) in unfinished {
+            let lock = (name != own.name).then(|| self.root.join(format!("{name}{LOCK}")));
+            if lock.is_none_or(|lock| Lock::is_free(&lock)) && disk::remove(&path).is_ok() {
+                tracing::info!(path = %path.display(), "removed what a killed process left");
+            }
+        }
+    }
+
+    /// Moves an entry out of the way. One damaged entry is kept, for whoever wants to know what happened.
+    fn set_aside(&self, entry: &Entry, reason: &str) -> io::Result<()> {
+        for file in self.names() {
+            if is_cache_file(&file) && file.ends_with(DAMAGED) {
+                disk::remove(&self.root.join(file))?;
+            }
+        }
+        let aside = self.path(entry, DAMAGED);
+        fs::rename(self.path(entry, ""), &aside)?;
+        tracing::warn!(
+            entry = entry.name, reason, moved_to = %aside.display(),
+            "a cache entry is damaged and is built again"
+        );
+        Ok(())
+    }
+
+    fn write(&self, entry: &Entry, data: &[u8]) -> io::Result<()> {
+        let temporary = tempfile::Builder::new()
+            .prefix(&format!("{WRITING}{}-", entry.name))
+            .tempdir_in(&self.root)?;
+        let manifest = manifest_of(&entry.name, data);
+        disk::write_synced(&temporary.path().join(DATA), data)?;
+        disk::write_synced(&temporary.path().join(MANIFEST), manifest.as_bytes())?;
+        files::sync_dir(temporary.path())?;
+        fs::rename(temporary.path(), self.path(entry, ""))?;
         // The temporary directory is gone; nothing is left to remove.
         let _ = temporary.keep();
-        sync_dir(&self.root).map_err(io_error(&self.root))
+        files::sync_dir(&self.root)
     }
-}
 
-fn manifest_of(name: &str, data: &[u8]) -> String {
-    format!(
-        "zkbpf cache 1\nname {name}\nsize {}\nblake3 {}\n",
-        data.len(),
-        blake3::hash(data)
-    )
-}
+    fn warn(&self, entry: &Entry, error: &io::Error) {
+        let advice = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space there",
+            _ => "choose a directory that can be written",
+        };
+        tracing::warn!(
+            entry = entry.name, directory = %self.root.display(), %error, advice,
+            "the cache cannot be written: what was made is used now, and made again next time"
+        );
+    }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
+    fn path(&self, entry: &Entry, suffix: &str) -> PathBuf {
+        self.root.join(format!("{}{suffix}", entry.name))
+    }
 
-fn create_private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// Makes a rename last. Only Unix lets a directory be synced.
-fn sync_dir(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(path)?.sync_all()
-    } else {
-        Ok(())
+    /// Names of the files in the directory; none if it cannot be read.
+    fn names(&self) -> impl Iterator<Item = String> {
+        let files = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        files.filter_map(|file| file.file_name().into_string().ok())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    type Damage = fn(&Path);
-
-    const DATA: &[u8] = b"some key material";
-
-    fn parse(bytes: &[u8]) -> Option<Vec<u8>> {
-        assert_ne!(bytes, b"panic");
-        bytes.starts_with(b"some").then(|| bytes.to_vec())
-    }
-
-    /// Loads or builds, and says whether it built.
-    fn get(cache: &Cache) -> (Vec<u8>, bool) {
-        let built = Cell::new(false);
-        let value = cache
-            .load_or_build("entry", parse, || {
-                built.set(true);
-                Ok((DATA.to_vec(), DATA.to_vec()))
-            })
-            .expect("a writable directory");
-        (value, built.get())
-    }
-
-    fn cache() -> (tempfile::TempDir, Cache) {
-        let root = tempfile::tempdir().expect("a temporary directory");
-        let cache = Cache::new(root.path().join("cache"));
-        (root, cache)
-    }
-
-    #[test]
-    fn entries_are_built_once() {
-        let (_root, cache) = cache();
-        assert!(cache.load("entry", parse).is_none());
-        assert_eq!(get(&cache), (DATA.to_vec(), true));
-        assert_eq!(get(&cache), (DATA.to_vec(), false));
-        let left: Vec<_> = fs::read_dir(&cache.root)
-            .expect("there")
-            .map(|entry| entry.expect("there").file_name())
-            .collect();
-        assert_eq!(left.len(), 2, "entry and lock: {left:?}");
-    }
-
-    #[test]
-    fn damaged_entries_are_set_aside_and_built_again() {
-        let damages: [(&str, Damage); 8] = [
-            ("truncated", |entry| {
-                fs::write(entry.join("data"), &DATA[..5]).expect("written");
-            }),
-            ("longer", |entry| {
-                fs::write(entry.join("data"), [DATA, &[0]].concat()).expect("written");
-            }),
-            ("flipped", |entry| {
-                let mut data = DATA.to_vec();
-                data[3] ^= 1;
-                fs::write(entry.join("data"), data).expect("written");
-            }),
-            ("no data", |entry| {
-                fs::remove_file(entry.join("data")).expect("removed");
-            }),
-            ("no manifest", |entry| {
-                fs::remove_file(entry.join("manifest")).expect("removed");
-            }),
-            ("foreign", |entry| {
-                let data = b"another entry's data";
-                fs::write(entry.join("data"), data).expect("written");
-                fs::write(entry.join("manifest"), manifest_of("other", data)).expect("written");
-            }),
-            ("unparsable", |entry| {
-                fs::write(entry.join("data"), b"other").expect("written");
-                fs::write(entry.join("manifest"), manifest_of("entry", b"other")).expect("written");
-            }),
-            ("panicking", |entry| {
-                fs::write(entry.join("data"), b"panic").expect("written");
-                fs::write(entry.join("manifest"), manifest_of("entry", b"panic")).expect("written");
-            }),
-        ];
-        let (_root, cache) = cache();
-        get(&cache);
-        for (name, damage) in damages {
-            assert_eq!(get(&cache), (DATA.to_vec(), false), "before: {name}");
-            damage(&cache.root.join("entry"));
-            assert!(cache.load("entry", parse).is_none(), "{name}");
-            assert_eq!(get(&cache), (DATA.to_vec(), true), "{name}");
-            assert!(cache.root.join("entry.damaged").exists(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_failed_build_leaves_nothing() {
-        let (_root, cache) = cache();
-        let result = cache.load_or_build("entry", parse, || Err(Error::MissingSrs));
-        assert!(matches!(result, Err(Error::MissingSrs)));
-        assert!(!cache.root.join("entry").exists());
-        assert_eq!(get(&cache), (DATA.to_vec(), true));
-    }
-
-    #[test]
-    fn one_of_many_builds() {
-        let (_root, cache) = cache();
-        let built = std::sync::atomic::AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    let value = cache.load_or_build("entry", parse, || {
-                        built.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        Ok((DATA.to_vec(), DATA.to_vec()))
-                    });
-                    assert_eq!(value.expect("writable"), DATA);
-                });
-            }
-        });
-        assert_eq!(built.into_inner(), 1);
-    }
-
-    #[test]
-    fn an_unusable_directory_is_an_error() {
-        let root = tempfile::tempdir().expect("a temporary directory");
-        let file = root.path().join("file");
-        fs::write(&file, b"").expect("written");
-        let result =
-            Cache::new(&file).load_or_build("entry", parse, || Ok((DATA.to_vec(), DATA.to_vec())));
-        assert!(matches!(result, Err(Error::Io { .. })));
-    }
-}
+mod tests;

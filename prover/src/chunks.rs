@@ -9,18 +9,21 @@ use halo2_proofs::plonk::create_proof;
 use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2curves::bn256::{Bn256, Fr};
-use rand_core::{OsRng, RngCore};
 use rayon::prelude::*;
 use verifier::{
-    ChunkProof, ChunkStatement, Claim, ColumnStream, ExpectedOutcome, Lane, PublicColumn, RunInfo,
+    ChunkProof, Claim, ColumnStream, ExpectedOutcome, KeyId, Lane, PublicColumn, RunInfo,
     VerifyError, chunk_transcript, verify_chain, verify_chunk,
 };
-use zk_circuits::{ChunkCircuit, Committed, PageList, Plan, ProgramTable, Selection, Shape};
+use zk_circuits::{
+    ChunkCircuit, ChunkInstance, Committed, PageList, Plan, ProgramTable, Selection, Shape,
+};
 
 use crate::error::{ChunkFailure, Error};
+use crate::job::{Frame, Identity, Job, Proved, Restart, Session};
 use crate::keys::{KeygenConfig, Keys};
 use crate::memory;
 use crate::rng::LinkedRng;
+use crate::secret::BoundarySecret;
 
 /// In which order the chunks are proved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,12 +58,27 @@ pub enum Event {
         /// Number of chunks.
         chunks: usize,
     },
+    /// The job begins anew, although it had stored chunks.
+    JobRestarted {
+        /// Why.
+        reason: Restart,
+    },
+    /// A chunk's proof was stored by the job, and is valid.
+    ChunkReused {
+        /// Which.
+        chunk: usize,
+    },
     /// A chunk is being proved.
     ChunkStarted {
         /// Which.
         chunk: usize,
     },
-    /// A chunk's proof is finished and verified.
+    /// A chunk has failed, and is proved again.
+    ChunkRetried {
+        /// Which.
+        chunk: usize,
+    },
+    /// A chunk's proof is finished and verified, and stored if there is a job.
     ChunkFinished {
         /// Which.
         chunk: usize,
@@ -117,9 +135,42 @@ pub fn prove_execution_observed(
     observer: impl Fn(Event) + Sync,
 ) -> Result<Vec<ChunkProof>, Error> {
     let trace = trace.borrow();
-    let prove = || prove(trace, config, schedule, &observer);
+    on_threads(config, || prove(trace, config, schedule, None, &observer))
+}
+
+/// As [`prove_execution_observed`], but keeps each proof in a job's directory, and takes up those that are
+/// there: after a restart only the rest is proved, and the result is the same claim.
+///
+/// Stored proofs are verified before they are used; one that is damaged or does not belong to the run is
+/// proved again, with a warning. The job keeps its secret in a file, so that new proofs fit stored ones. If
+/// that is lost, or a chunk's proofs were lost so often that its blinding allows no more of them, the
+/// job begins anew with another secret ([`Event::JobRestarted`]). A chunk that fails is proved
+/// again as often as the job says; what other chunks have stored stays.
+///
+/// [`Job::finish`] ends the job.
+///
+/// # Errors
+/// See [`Error`]; [`Error::Job`] if the job is about something else.
+pub fn prove_execution_resumable(
+    trace: impl Borrow<ExecutionTrace>,
+    config: &KeygenConfig,
+    schedule: Schedule,
+    job: &Job,
+    observer: impl Fn(Event) + Sync,
+) -> Result<Vec<ChunkProof>, Error> {
+    let trace = trace.borrow();
+    on_threads(config, || {
+        prove(trace, config, schedule, Some(job), &observer)
+    })
+}
+
+/// On as many threads as the configuration says.
+fn on_threads<T: Send>(
+    config: &KeygenConfig,
+    work: impl FnOnce() -> Result<T, Error> + Send,
+) -> Result<T, Error> {
     match config.threads() {
-        None => prove(),
+        None => work(),
         Some(threads) => rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
@@ -127,7 +178,7 @@ pub fn prove_execution_observed(
                 threads,
                 reason: error.to_string(),
             })?
-            .install(prove),
+            .install(work),
     }
 }
 
@@ -166,11 +217,14 @@ pub fn run_info(trace: &ExecutionTrace, config: &KeygenConfig) -> Result<RunInfo
     })
 }
 
+type Observer<'a> = &'a (dyn Fn(Event) + Sync);
+
 fn prove(
     trace: &ExecutionTrace,
     config: &KeygenConfig,
     schedule: Schedule,
-    observer: &(impl Fn(Event) + Sync),
+    job: Option<&Job>,
+    observer: Observer<'_>,
 ) -> Result<Vec<ChunkProof>, Error> {
     let keys = config.keys()?;
     if let Some(step) = trace.crosses_frames() {
@@ -188,57 +242,160 @@ fn prove(
     let run = Run {
         keys: &keys,
         plan: &plan,
-        pages: plan.pages().pages().into(),
-        input: trace.input().bytes.as_slice().into(),
-        selection: Arc::new(plan.program_table().selection().clone()),
-        secret: BoundarySecret::draw(),
+        hints: Hints {
+            pages: plan.pages().pages().into(),
+            input: trace.input().bytes.as_slice().into(),
+            selection: Arc::new(plan.program_table().selection().clone()),
+        },
+        claim: claim_of(trace),
+        at_once: schedule.width(&keys),
+        span: &span,
+        observer,
     };
-    let one = |chunk| {
-        let _entered = span.enter();
-        observer(Event::ChunkStarted { chunk });
-        let proved = run
-            .chunk(chunk)
-            .map_err(|reason| Error::Chunk { chunk, reason })?;
-        observer(Event::ChunkFinished { chunk });
-        tracing::info!(chunk, "proved");
-        Ok(proved)
+    let Some(job) = job else {
+        return run.chain(&BoundarySecret::draw(), None);
     };
-    // Batches bound the number of proofs in progress: a thread that waits inside one proof would
-    // otherwise begin the next. The end of a batch is filled by the parallelism inside proofs.
-    let at_once = schedule.width(&keys);
-    let mut proved: Vec<(ChunkProof, ChunkStatement)> = Vec::with_capacity(chunks);
-    while proved.len() < chunks {
-        let batch = proved.len()..chunks.min(proved.len() + at_once);
-        let results = batch
-            .into_par_iter()
-            .map(one)
-            .collect::<Result<Vec<_>, Error>>()?;
-        proved.extend(results);
+    let frame = Frame {
+        identity: Identity::of(trace, &plan, keys.verifying.id()),
+        key: &keys.verifying,
+        hints: &run.hints,
+        chunks,
+    };
+    let (session, restart) = Session::open(job, &frame)?;
+    if let Some(reason) = restart {
+        run.tell_restart(reason);
     }
-    let (proofs, statements): (Vec<_>, Vec<_>) = proved.into_iter().unzip();
-    verify_chain(&statements, &claim_of(trace), &keys.verifying).map_err(Error::SelfCheck)?;
-    Ok(proofs)
+    let result = run.chain(session.secret(), Some(&session));
+    if matches!(result, Err(Error::SelfCheck(_))) && !session.taken().is_empty() {
+        let session = Session::anew(job, &frame)?;
+        run.tell_restart(Restart::Links);
+        return run.chain(session.secret(), Some(&session));
+    }
+    result
 }
 
-/// What all chunks of a run share.
-struct Run<'a> {
-    keys: &'a Keys,
-    plan: &'a Plan,
+/// What all chunks of a run bring along for the verifier.
+pub(crate) struct Hints {
     pages: Arc<[u64]>,
     input: Arc<[u8]>,
     selection: Arc<Selection>,
-    secret: BoundarySecret,
+}
+
+impl Hints {
+    /// A chunk's proof with these hints.
+    pub(crate) fn complete(
+        &self,
+        key: KeyId,
+        instance: ChunkInstance,
+        proof: Vec<u8>,
+    ) -> ChunkProof {
+        ChunkProof {
+            key,
+            instance,
+            pages: Arc::clone(&self.pages),
+            input: Arc::clone(&self.input),
+            selection: Arc::clone(&self.selection),
+            proof,
+        }
+    }
+}
+
+/// What all chunks of a run share, but the secret.
+struct Run<'a> {
+    keys: &'a Keys,
+    plan: &'a Plan,
+    hints: Hints,
+    claim: Claim,
+    /// Number of chunks that are proved at once.
+    at_once: usize,
+    span: &'a tracing::Span,
+    observer: Observer<'a>,
 }
 
 impl Run<'_> {
-    /// Proves one chunk; a panic is a failure like any other.
-    fn chunk(&self, index: usize) -> Result<(ChunkProof, ChunkStatement), ChunkFailure> {
-        catch_unwind(AssertUnwindSafe(|| self.prove_chunk(index)))
+    fn tell_restart(&self, reason: Restart) {
+        tracing::warn!("the job begins anew: {reason}");
+        (self.observer)(Event::JobRestarted { reason });
+    }
+
+    /// The proofs of all chunks: those that a session has, and the others made.
+    fn chain(
+        &self,
+        secret: &BoundarySecret,
+        session: Option<&Session<'_>>,
+    ) -> Result<Vec<ChunkProof>, Error> {
+        let chunks = self.plan.chunk_count();
+        let taken = session.map(Session::taken);
+        let reused = |chunk| taken.and_then(|taken| taken.get(&chunk));
+        let mut proved: Vec<Option<Proved>> = vec![None; chunks];
+        let mut missing = Vec::new();
+        for (chunk, place) in proved.iter_mut().enumerate() {
+            if let Some(taken) = reused(chunk) {
+                *place = Some(taken.clone());
+                (self.observer)(Event::ChunkReused { chunk });
+                tracing::info!(chunk, "reused");
+            } else {
+                missing.push(chunk);
+            }
+        }
+        // Batches bound the number of proofs in progress: a thread that waits inside one proof would
+        // otherwise begin the next. The end of a batch is filled by the parallelism inside proofs.
+        for batch in missing.chunks(self.at_once) {
+            let results = batch
+                .par_iter()
+                .map(|chunk| Ok((*chunk, self.one(*chunk, secret, session)?)))
+                .collect::<Result<Vec<_>, Error>>()?;
+            for (chunk, result) in results {
+                proved[chunk] = Some(result);
+            }
+        }
+        let (proofs, statements): (Vec<_>, Vec<_>) = proved.into_iter().flatten().unzip();
+        verify_chain(&statements, &self.claim, &self.keys.verifying).map_err(Error::SelfCheck)?;
+        Ok(proofs)
+    }
+
+    /// Proves and stores one chunk.
+    fn one(
+        &self,
+        chunk: usize,
+        secret: &BoundarySecret,
+        session: Option<&Session<'_>>,
+    ) -> Result<Proved, Error> {
+        let _entered = self.span.enter();
+        let mut retries = session.map_or(0, Session::retries);
+        let proved = loop {
+            match self.chunk(chunk, secret) {
+                Ok(proved) => break proved,
+                Err(reason) if retries == 0 || matches!(reason, ChunkFailure::Witness(_)) => {
+                    return Err(Error::Chunk { chunk, reason });
+                }
+                Err(reason) => {
+                    retries -= 1;
+                    tracing::warn!(chunk, %reason, "a chunk failed and is proved again");
+                    (self.observer)(Event::ChunkRetried { chunk });
+                }
+            }
+        };
+        if let Some(session) = session {
+            session.store(chunk, &proved)?;
+        }
+        (self.observer)(Event::ChunkFinished { chunk });
+        tracing::info!(chunk, "proved");
+        Ok(proved)
+    }
+
+    /// Proves one chunk; a panic, the observer's too, is a failure like any other.
+    fn chunk(&self, index: usize, secret: &BoundarySecret) -> Result<Proved, ChunkFailure> {
+        let prove = || {
+            (self.observer)(Event::ChunkStarted { chunk: index });
+            self.prove_chunk(index, secret)
+        };
+        catch_unwind(AssertUnwindSafe(prove))
             .unwrap_or_else(|panic| Err(ChunkFailure::Panic(panic_text(panic.as_ref()))))
     }
 
-    fn prove_chunk(&self, index: usize) -> Result<(ChunkProof, ChunkStatement), ChunkFailure> {
-        let mut streams = self.streams(index as u64);
+    fn prove_chunk(&self, index: usize, secret: &BoundarySecret) -> Result<Proved, ChunkFailure> {
+        let mut streams = self.streams(index as u64, secret);
         let reserved = streams.each_mut().map(ColumnStream::reserved);
         let witness = self.plan.witness(index, &reserved)?;
         let instance = *witness.instance();
@@ -252,14 +409,8 @@ impl Run<'_> {
             &instance.to_fields(),
             rng,
         )?;
-        let proof = ChunkProof {
-            key: self.keys.verifying.id(),
-            instance,
-            pages: Arc::clone(&self.pages),
-            input: Arc::clone(&self.input),
-            selection: Arc::clone(&self.selection),
-            proof,
-        };
+        let key = self.keys.verifying.id();
+        let proof = self.hints.complete(key, instance, proof);
         match verify_chunk(&proof, &self.keys.verifying) {
             Ok(statement) => Ok((proof, statement)),
             Err(VerifyError::Chunk { reason, .. }) => Err(ChunkFailure::Verify(reason)),
@@ -268,12 +419,13 @@ impl Run<'_> {
     }
 
     /// Where each committed column's reserved and blinding rows come from.
-    fn streams(&self, chunk: u64) -> [ColumnStream; Committed::COUNT] {
+    fn streams(&self, chunk: u64, secret: &BoundarySecret) -> [ColumnStream; Committed::COUNT] {
+        let boundary = |boundary, lane| self.boundary(boundary, lane, secret);
         Committed::ALL.map(|column| match column {
-            Committed::EntryPrivate => self.boundary(chunk, Lane::Private),
-            Committed::EntryPublic => self.boundary(chunk, Lane::Public),
-            Committed::ExitPrivate => self.boundary(chunk + 1, Lane::Private),
-            Committed::ExitPublic => self.boundary(chunk + 1, Lane::Public),
+            Committed::EntryPrivate => boundary(chunk, Lane::Private),
+            Committed::EntryPublic => boundary(chunk, Lane::Public),
+            Committed::ExitPrivate => boundary(chunk + 1, Lane::Private),
+            Committed::ExitPublic => boundary(chunk + 1, Lane::Public),
             Committed::Pages => ColumnStream::public(PublicColumn::Pages),
             Committed::Code => ColumnStream::public(PublicColumn::Code),
             Committed::Immediate => ColumnStream::public(PublicColumn::Immediate),
@@ -281,13 +433,13 @@ impl Run<'_> {
         })
     }
 
-    fn boundary(&self, boundary: u64, lane: Lane) -> ColumnStream {
+    fn boundary(&self, boundary: u64, lane: Lane, secret: &BoundarySecret) -> ColumnStream {
         let last = self.plan.chunk_count() as u64;
         match lane {
             Lane::Private if boundary == 0 => ColumnStream::public(PublicColumn::FirstPrivate),
             Lane::Public if boundary == 0 => ColumnStream::public(PublicColumn::FirstPublic),
             Lane::Public if boundary == last => ColumnStream::public(PublicColumn::LastPublic),
-            lane => ColumnStream::boundary(&self.secret.0, boundary, lane),
+            lane => ColumnStream::boundary(secret.bytes(), boundary, lane),
         }
     }
 
@@ -301,8 +453,9 @@ impl Run<'_> {
             .filter_map(|k| Shape::new(k, shape.operand_bits()).ok())
             .find(|smaller| {
                 used_rows <= smaller.step_rows()
-                    && ProgramTable::new(self.plan.microcode(), &self.selection, *smaller).is_ok()
-                    && PageList::new(&self.pages, *smaller).is_ok()
+                    && ProgramTable::new(self.plan.microcode(), &self.hints.selection, *smaller)
+                        .is_ok()
+                    && PageList::new(&self.hints.pages, *smaller).is_ok()
             });
         if let Some(smaller) = smaller {
             tracing::warn!(
@@ -313,17 +466,6 @@ impl Run<'_> {
                 smaller.k()
             );
         }
-    }
-}
-
-/// The secret behind the blinding of memory inside a run. Never shown, never stored.
-struct BoundarySecret([u8; 32]);
-
-impl BoundarySecret {
-    fn draw() -> Self {
-        let mut secret = [0; 32];
-        OsRng.fill_bytes(&mut secret);
-        Self(secret)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use verifier::{ChunkError, VerifyError};
+use verifier::{ChunkError, DecodeError, VerifyError};
 use zk_circuits::{ShapeError, WitnessError};
 
 /// Why there are no keys or no proof.
@@ -61,6 +61,14 @@ pub enum Error {
         /// Why.
         reason: ChunkFailure,
     },
+    /// A job's directory cannot be used. Nothing in it was changed.
+    #[error("{}: {reason}", path.display())]
+    Job {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        reason: JobError,
+    },
     /// A job of an aggregation failed.
     #[error("{layer}: {reason}")]
     Aggregation {
@@ -94,11 +102,62 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SrsError {
-    /// It is too short for a header, or announces an unusable size.
-    #[error("not a raw halo2 parameter file")]
+    /// It is a directory, a pipe or a device.
+    #[error("not a regular file")]
+    NotAFile,
+    /// It begins like neither format.
+    #[error("neither a .ptau file nor halo2's raw parameters")]
     Format,
-    /// Its size does not match its header.
-    #[error("the file has {found} bytes, its header announces {expected}")]
+    /// It is a `.ptau` file of another version.
+    #[error("a .ptau file of version {found}; only version 1 is known")]
+    Version {
+        /// The file's version.
+        found: u32,
+    },
+    /// It announces more sections than such files have.
+    #[error("a .ptau file with {found} sections, which cannot be")]
+    TooManySections {
+        /// Sections announced.
+        found: u32,
+    },
+    /// A section is there twice.
+    #[error("section {section} is there twice")]
+    DuplicateSection {
+        /// Which.
+        section: u32,
+    },
+    /// A section that is needed is not there.
+    #[error("section {section} is missing")]
+    MissingSection {
+        /// Which.
+        section: u32,
+    },
+    /// A section has another length than the header implies.
+    #[error("section {section} has {found} bytes instead of {expected}")]
+    SectionLength {
+        /// Which.
+        section: u32,
+        /// Its length.
+        found: u64,
+        /// What the header implies.
+        expected: u64,
+    },
+    /// It is for another curve.
+    #[error("it is for another curve than BN254 (bn128 in snarkjs)")]
+    Curve,
+    /// The sizes in its header are impossible.
+    #[error("its header announces 2^{power} of 2^{ceremony_power} powers, which cannot be")]
+    Power {
+        /// Base-2 logarithm of the file's powers.
+        power: u32,
+        /// Base-2 logarithm of the ceremony's powers.
+        ceremony_power: u32,
+    },
+    /// Its size does not match its headers.
+    #[error(
+        "the file has {found} bytes, its headers announce {expected}: it is incomplete, or has more \
+         than one content"
+    )]
     Length {
         /// Bytes there.
         found: u64,
@@ -113,7 +172,8 @@ pub enum SrsError {
         /// The circuit's size.
         needed: u32,
     },
-    /// A point is not on the curve, not in the group, or the identity.
+    /// A point has a coordinate that is no field element, or is not on the curve, or not in the group, or
+    /// the identity.
     #[error("point {index} of `{list}` is not in the group, or the identity")]
     Point {
         /// Which list.
@@ -130,9 +190,15 @@ pub enum SrsError {
     /// The two bases do not fit together.
     #[error("its Lagrange basis does not fit its powers")]
     Lagrange,
-    /// It is the insecure test string.
-    #[error("it contains the insecure test string, whose secret is public")]
+    /// It is the insecure test string, or another one whose secret is public.
+    #[error(
+        "its secret is public (this program's test string, or what halo2-lib's `gen_srs` makes): \
+         anyone can forge proofs"
+    )]
     Insecure,
+    /// The file is another one than a moment ago.
+    #[error("the file was replaced while it was in use")]
+    Changed,
 }
 
 /// Why a chunk cannot be proved.
@@ -151,6 +217,42 @@ pub enum ChunkFailure {
     /// The finished proof does not verify, and is withheld.
     #[error("the finished proof does not verify: {0}")]
     Verify(ChunkError),
+}
+
+/// Why a job's directory cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// Another process has locked it.
+    #[error("another process is working on this job: let it finish, or stop it")]
+    Busy,
+    /// It holds something else.
+    #[error("this is not a job, since it holds `{entry}`: choose another place, or move that away")]
+    Foreign {
+        /// The first name that no job has.
+        entry: String,
+    },
+    /// Another version of this program began it.
+    #[error(
+        "the job's journal has version {found}, which this program does not know: go on with the \
+         program that began it, or remove the directory to give the job up"
+    )]
+    Format {
+        /// The journal's version.
+        found: u64,
+    },
+    /// It is about something else than what is to be proved.
+    #[error(
+        "the job was begun with another `{what}`: go on with what it was begun with, or remove the \
+         directory to give it up"
+    )]
+    Differs {
+        /// The first part that differs.
+        what: &'static str,
+    },
+    /// The proof file was not read back as it was written.
+    #[error("the proof file that was written cannot be read back: {0}")]
+    ReadBack(DecodeError),
 }
 
 /// Why a job of an aggregation failed.

@@ -13,6 +13,9 @@ use halo2curves::bn256::Fr;
 use verifier::SrsIdentity;
 use zk_circuits::{ChunkCircuit, Shape};
 
+/// What wrote the keys: their encoding is the proof system's own.
+pub(crate) const PROOF_SYSTEM: &str = "halo2-axiom 0.5.3";
+
 /// The circuit of a shape, under these parameters.
 pub(crate) fn fingerprint(shape: Shape, srs: SrsIdentity) -> Result<String, Error> {
     let mut cs = ConstraintSystem::<Fr>::default();
@@ -20,7 +23,7 @@ pub(crate) fn fingerprint(shape: Shape, srs: SrsIdentity) -> Result<String, Erro
     let mut recorder = Recorder::new();
     let version = zk_circuits::VERSION;
     let text = format!(
-        "{version}\n{shape:?}\n{srs}\n{}\n{:?}",
+        "{PROOF_SYSTEM}\n{version}\n{shape:?}\n{srs}\n{}\n{:?}",
         cs.degree(),
         cs.pinned()
     );
@@ -160,6 +163,14 @@ mod tests {
         other.digest[0] ^= 1;
         let shape = Shape::new(10, 8).expect("supported");
         assert_ne!(of(10, 8), fingerprint(shape, other).expect("synthesis"));
+    }
+
+    #[test]
+    fn the_proof_system_is_the_one_that_is_linked() {
+        let (name, version) = PROOF_SYSTEM.split_once(' ').expect("two words");
+        let manifest = include_str!("../../Cargo.toml");
+        let line = format!("halo2_proofs = {{ package = \"{name}\", version = \"={version}\" }}");
+        assert!(manifest.contains(&line), "{line}");
     }
 
     #[test]

@@ -11,10 +11,10 @@ use halo2curves::bn256::{Bn256, G1Affine};
 use verifier::{KeyId, SrsIdentity, VerifierParams, VerifyingKey};
 use zk_circuits::{ChunkCircuit, Shape};
 
-use crate::cache::Cache;
-use crate::error::Error;
+use crate::cache::{Cache, Cached, Entry};
+use crate::error::{Error, SrsError};
 use crate::fingerprint::fingerprint;
-use crate::srs::{self, Srs};
+use crate::srs::{self, Srs, SrsFile, insecure_identity};
 
 /// Which structured reference string to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,10 @@ impl KeygenConfig {
         self
     }
 
-    /// Uses the parameters in a file: halo2's raw format (`ParamsKZG::write_custom` with `RawBytes`), of
-    /// at least `2^k` points, from a ceremony that you trust. The file is checked.
+    /// Uses the parameters in a file, from a ceremony that you trust: a `.ptau` file as snarkjs writes it, or
+    /// halo2's raw format (`ParamsKZG::write_custom` with `RawBytes`), of at least `2^k` points. The file is
+    /// checked. Keys depend on the ceremony's result, not on the file: larger files and other formats of the
+    /// same give the same keys.
     #[must_use]
     pub fn with_srs(self, path: impl Into<PathBuf>) -> Self {
         self.with_choice(SrsChoice::File(path.into()))
@@ -138,7 +140,8 @@ impl KeygenConfig {
     /// The keys: from memory, from the cache, or made now.
     ///
     /// # Errors
-    /// If no parameters were chosen, or they are unusable, or the cache cannot be written.
+    /// If no parameters were chosen, or they are unusable. A cache that cannot be used is a warning; see
+    /// [`Keys::kept`].
     pub fn keys(&self) -> Result<Arc<Keys>, Error> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = &loaded.keys {
@@ -177,6 +180,7 @@ pub struct Keys {
     pub(crate) params: ParamsKZG<Bn256>,
     pub(crate) proving: ProvingKey<G1Affine>,
     pub(crate) verifying: Arc<VerifyingKey>,
+    kept: bool,
 }
 
 impl fmt::Debug for Keys {
@@ -198,6 +202,12 @@ impl Keys {
     #[must_use]
     pub fn verifying_key(&self) -> &Arc<VerifyingKey> {
         &self.verifying
+    }
+
+    /// Whether the cache has them all. Otherwise it could not be written, and they are made again next time.
+    #[must_use]
+    pub fn kept(&self) -> bool {
+        self.kept
     }
 
     /// halo2's proving key.
@@ -228,12 +238,10 @@ impl<'a> Store<'a> {
         let choice = config.srs.as_ref().ok_or(Error::MissingSrs)?;
         let shape = config.shape()?;
         let identity = match choice {
-            SrsChoice::InsecureTest => srs::insecure_identity(),
-            SrsChoice::File(path) => srs::file_identity(path)?,
+            SrsChoice::InsecureTest => insecure_identity(),
+            SrsChoice::File(path) => SrsFile::open(path)?.identity(),
         };
-        let fingerprint = fingerprint(shape, identity).map_err(|error| Error::Keygen {
-            reason: error.to_string(),
-        })?;
+        let fingerprint = fingerprint(shape, identity).map_err(keygen_error)?;
         let cache = Cache::new(&config.cache_dir);
         Ok(Self {
             cache,
@@ -244,13 +252,18 @@ impl<'a> Store<'a> {
         })
     }
 
-    fn name(&self, kind: &str) -> String {
+    fn entry(&self, kind: &str, max_bytes: u64) -> Entry {
         let (k, bits) = (self.shape.k(), self.shape.operand_bits());
-        format!("{kind}-k{k}-b{bits}-{}", self.fingerprint)
+        let name = format!("{kind}-k{k}-b{bits}-{}", self.fingerprint);
+        Entry { name, max_bytes }
     }
 
     /// The parameters, cut to `2^k` rows.
     pub(crate) fn srs_of(&self, k: u32) -> Result<Srs, Error> {
+        Ok(self.cached_srs(k)?.value)
+    }
+
+    fn cached_srs(&self, k: u32) -> Result<Cached<Srs>, Error> {
         let digest = &hex::encode(self.identity.digest)[..32];
         let name = match self.choice {
             SrsChoice::InsecureTest => format!("srs-insecure-k{k}-{digest}"),
@@ -262,71 +275,123 @@ impl<'a> Store<'a> {
                     tracing::warn!("using INSECURE test parameters: anyone can forge proofs");
                     Srs::insecure_test(k)
                 }
-                SrsChoice::File(path) => Srs::from_file(path, k)?,
+                SrsChoice::File(path) => self.import(path, k)?,
             };
             let bytes = srs.to_bytes();
             Ok((srs, bytes))
         };
+        let max_bytes = Srs::size(k) as u64;
+        let parse = |bytes: &[u8]| Srs::from_bytes(bytes, k, self.identity);
         self.cache
-            .load_or_build(&name, |bytes| Srs::from_bytes(bytes, k), build)
+            .load_or_build(&Entry { name, max_bytes }, parse, build)
+    }
+
+    fn import(&self, path: &Path, k: u32) -> Result<Srs, Error> {
+        tracing::info!(file = %path.display(), k, "importing parameters");
+        let mut file = SrsFile::open(path)?;
+        if file.identity() != self.identity {
+            return Err(Error::Srs {
+                path: path.to_owned(),
+                reason: SrsError::Changed,
+            });
+        }
+        file.read(k)
     }
 
     fn keys(&self) -> Result<Keys, Error> {
         let span = tracing::info_span!("keys", k = self.shape.k(), srs = %self.identity);
         let _entered = span.enter();
-        let srs = self.srs_of(self.shape.k())?;
-        let s_g2 = srs.s_g2;
-        let (params, g_lagrange) = srs.into_params();
+        let srs = self.cached_srs(self.shape.k())?;
+        let (srs_kept, s_g2) = (srs.kept, srs.value.s_g2);
+        let (params, g_lagrange) = srs.value.into_params();
+        let verifying_of = |proving: &ProvingKey<G1Affine>| {
+            let params = VerifierParams {
+                srs: self.identity,
+                g_lagrange: g_lagrange.clone(),
+                s_g2,
+            };
+            VerifyingKey::new(proving.get_vk().clone(), self.shape, params)
+        };
+        // A proving key that is not the one of the verifying key that others verify with is made again, and
+        // if that does not help, the verifying key.
+        let expected = self.verifying_key().map(|key| key.id());
         let parse = |mut bytes: &[u8]| {
             let key = ProvingKey::<G1Affine>::read::<_, ChunkCircuit>(
                 &mut bytes,
                 SerdeFormat::RawBytes,
                 self.shape,
             );
-            key.ok().filter(|_| bytes.is_empty())
+            let key = key.ok().filter(|_| bytes.is_empty())?;
+            let id = verifying_of(&key).ok()?.id();
+            expected
+                .is_none_or(|expected| expected == id)
+                .then_some(key)
         };
         let build = || {
             tracing::info!("generating keys");
             let circuit = ChunkCircuit::keygen(self.shape);
-            let key = keygen_pk2(&params, &circuit, false).map_err(|error| Error::Keygen {
-                reason: error.to_string(),
-            })?;
+            let key = keygen_pk2(&params, &circuit, false).map_err(keygen_error)?;
             let bytes = key.to_bytes(SerdeFormat::RawBytes);
             Ok((key, bytes))
         };
-        let proving = self.cache.load_or_build(&self.name("pk"), parse, build)?;
-        let verifier_params = VerifierParams {
-            srs: self.identity,
-            g_lagrange,
-            s_g2,
+        let entry = self.entry("pk", max_proving_key_bytes(self.shape.k()));
+        let proving = self.cache.load_or_build(&entry, parse, build)?;
+        let verifying = verifying_of(&proving.value).map_err(keygen_error)?;
+        let entry = self.verifying_entry();
+        let parse = |bytes: &[u8]| {
+            let found = self.parse_verifying(bytes)?;
+            (found.id() == verifying.id()).then_some(found)
         };
-        let verifying = VerifyingKey::new(proving.get_vk().clone(), self.shape, verifier_params)
-            .map_err(|error| Error::Keygen {
-                reason: error.to_string(),
-            })?;
-        self.cache
-            .load_or_build(&self.name("vk"), parse_verifying, || {
-                let bytes = [&verifying.id().0[..], &verifying.to_bytes()].concat();
-                Ok((verifying.clone(), bytes))
-            })?;
-        let verifying = Arc::new(verifying);
+        let cached = self.cache.load_or_build(&entry, parse, || {
+            let bytes = [&verifying.id().0[..], &verifying.to_bytes()].concat();
+            Ok((verifying.clone(), bytes))
+        })?;
         tracing::info!(key = %verifying.id(), "keys are ready");
         Ok(Keys {
             shape: self.shape,
             params,
-            proving,
-            verifying,
+            kept: srs_kept && proving.kept && cached.kept,
+            proving: proving.value,
+            verifying: Arc::new(verifying),
         })
     }
 
     fn verifying_key(&self) -> Option<VerifyingKey> {
-        self.cache.load(&self.name("vk"), parse_verifying)
+        let entry = self.verifying_entry();
+        self.cache.load(&entry, |bytes| self.parse_verifying(bytes))
+    }
+
+    fn verifying_entry(&self) -> Entry {
+        self.entry("vk", max_verifying_key_bytes(self.shape.k()))
+    }
+
+    /// The entry is the key's identity, then the key.
+    fn parse_verifying(&self, bytes: &[u8]) -> Option<VerifyingKey> {
+        let key = parse_with_id(bytes, |key, id| VerifyingKey::from_bytes(key, id).ok())?;
+        let is_own = key.shape() == self.shape
+            && key.srs() == self.identity
+            && srs::fits_identity(&key.s_g2(), key.g_lagrange(), self.identity);
+        is_own.then_some(key)
     }
 }
 
-/// The entry is the key's identity, then the key.
-fn parse_verifying(bytes: &[u8]) -> Option<VerifyingKey> {
-    parse_with_id(bytes, |key, id| VerifyingKey::from_bytes(key, id).ok())
+/// No proving key of `2^k` rows has more polynomials.
+const MAX_POLYNOMIALS: u64 = 512;
+
+/// More than the bytes of any proving key of `2^k` rows.
+pub(crate) fn max_proving_key_bytes(k: u32) -> u64 {
+    max_verifying_key_bytes(k) + MAX_POLYNOMIALS * (4 + (32 << k))
+}
+
+/// More than the bytes of any verifying key of `2^k` rows: a point for each, and a mebibyte for the rest.
+pub(crate) fn max_verifying_key_bytes(k: u32) -> u64 {
+    (64 << k) + (1 << 20)
+}
+
+pub(crate) fn keygen_error(error: impl fmt::Display) -> Error {
+    Error::Keygen {
+        reason: error.to_string(),
+    }
 }
 
 /// Splits an entry into a key and its identity.

@@ -21,19 +21,26 @@ mod aggregation;
 mod cache;
 mod chunks;
 mod error;
+mod files;
 mod fingerprint;
+mod job;
 mod keys;
 mod memory;
 mod rng;
+mod secret;
 mod srs;
 
 pub use aggregation::{
     AggregationConfig, AggregationEvent, Aggregator, LayerKind, SpanProof, aggregate,
     aggregate_observed,
 };
+pub use cache::is_cache_file;
 pub use chunks::{
     Event, Schedule, claim_of, prove_execution_chunked, prove_execution_chunked_auto,
-    prove_execution_chunked_parallel, prove_execution_observed, run_info,
+    prove_execution_chunked_parallel, prove_execution_observed, prove_execution_resumable,
+    run_info,
 };
-pub use error::{AggregationFailure, ChunkFailure, Error, SrsError};
+pub use error::{AggregationFailure, ChunkFailure, Error, JobError, SrsError};
+pub use files::write_whole;
+pub use job::{Job, Restart};
 pub use keys::{KeygenConfig, Keys};

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bpf_tracer::{ExecutionTrace, Outcome, Tracer, TrapKind};
@@ -9,8 +10,8 @@ use common::{config, input, program, trace};
 use prover::claim_of;
 use rayon::prelude::*;
 use verifier::{
-    ChunkError, ChunkProof, Claim, ClaimError, ExpectedOutcome, KeyId, Lane, LinkError,
-    VerifyError, VerifyingKey, verify_chunk, verify_execution,
+    ChunkError, ChunkProof, Claim, ClaimError, ExecutionProof, ExpectedOutcome, KeyId, Lane,
+    LinkError, VerifyError, VerifyingKey, verify_chunk, verify_execution,
 };
 use zk_circuits::{ChunkInstance, Selection};
 
@@ -517,20 +518,27 @@ fn hints_are_not_believed() {
     }
 }
 
-#[test]
-fn flipped_bits() {
+/// Flips every `step`th bit of a proof.
+fn flip_bits(step: usize) {
     let honest = &run().proofs[1];
     assert!(verify_chunk(honest, key()).is_ok(), "untouched");
-    let refused = (0..honest.proof.len() * 8)
+    let bits = honest.proof.len() * 8;
+    let refused = (0..bits)
         .into_par_iter()
-        .step_by(7)
+        .step_by(step)
         .map(|bit| {
             let mut proof = honest.clone();
             proof.proof[bit / 8] ^= 1 << (bit % 8);
             verify_chunk(&proof, key()).expect_err("a flipped bit must be refused")
         })
         .count();
-    assert_eq!(refused, (honest.proof.len() * 8).div_ceil(7));
+    assert_eq!(refused, bits.div_ceil(step));
+}
+
+#[test]
+fn flipped_bits() {
+    flip_bits(7);
+    let honest = &run().proofs[1];
     // The flag of the identity, which decoding ignores: the one malleable bit of halo2's proofs.
     for element in 0..8 {
         let mut proof = honest.clone();
@@ -542,11 +550,70 @@ fn flipped_bits() {
 }
 
 #[test]
+#[ignore = "a quarter of an hour: cargo test --release -p prover --test rejections -- --ignored every_flipped_bit"]
+fn every_flipped_bit() {
+    flip_bits(1);
+}
+
+/// Nothing that is believed can be changed in a file: what is still accepted says the same.
+#[test]
+#[ignore = "a quarter of an hour: cargo test --release -p prover --test rejections -- --ignored --nocapture every_bit_of_a_file"]
+#[expect(clippy::print_stderr, reason = "the counts are what the test shows")]
+fn every_bit_of_a_file() {
+    let trace = trace(25, 5);
+    let config = config().clone().with_chunk_size(25);
+    let proofs = prover::prove_execution_chunked(&trace, &config).expect("proved");
+    let info = prover::run_info(&trace, &config).expect("keys");
+    let file = ExecutionProof::new(info, proofs).expect("one chunk");
+    let (honest, claim) = (file.to_bytes(), claim_of(&trace));
+    let statement = verify_execution(file.chunks(), &claim, key()).expect("untouched");
+
+    let unread = AtomicUsize::new(0);
+    let accepted = (0..honest.len() * 8)
+        .into_par_iter()
+        .filter(|bit| {
+            let mut bytes = honest.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let Ok(changed) = ExecutionProof::from_bytes(&bytes) else {
+                unread.fetch_add(1, Ordering::Relaxed);
+                return false;
+            };
+            let Ok(found) = verify_execution(changed.chunks(), &claim, key()) else {
+                return false;
+            };
+            assert_eq!(found, statement, "bit {bit}");
+            // The proof itself and its public values are as they were.
+            let parts = |chunk: &ChunkProof| (chunk.key, chunk.instance, chunk.proof.clone());
+            assert_eq!(
+                parts(&changed.chunks()[0]),
+                parts(&file.chunks()[0]),
+                "bit {bit}"
+            );
+            true
+        })
+        .count();
+    eprintln!(
+        "{} bits: {} refused by the reader, {accepted} in what nobody believes",
+        honest.len() * 8,
+        unread.into_inner()
+    );
+    // Only what a file says about itself and the input, which the claim has, are not believed.
+    let beside = honest.len() - file.chunks()[0].proof.len();
+    assert!(accepted < beside * 8);
+    for length in 0..honest.len() {
+        assert!(
+            ExecutionProof::from_bytes(&honest[..length]).is_err(),
+            "{length}"
+        );
+    }
+}
+
+#[test]
 fn wrong_lengths() {
     let honest = &run().proofs[1];
     assert!(verify_chunk(honest, key()).is_ok(), "untouched");
     let expected = honest.proof.len();
-    for length in (0..expected).step_by(31).chain([expected - 1]) {
+    for length in 0..expected {
         let mut proof = honest.clone();
         proof.proof.truncate(length);
         let reason = ChunkError::Length {

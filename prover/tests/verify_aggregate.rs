@@ -290,9 +290,9 @@ fn accumulators_are_decided() {
 fn every_bit_of_the_proof_counts() {
     let claim = claim_of(&setting().trace);
     let proof = honest();
-    for at in 0..proof.proof.len() {
+    for bit in 0..proof.proof.len() * 8 {
         let mut changed = proof.clone();
-        changed.proof[at] ^= 1 << (at % 8);
+        changed.proof[bit / 8] ^= 1 << (bit % 8);
         let error = refused(&changed, &claim);
         assert!(
             matches!(
@@ -322,7 +322,8 @@ fn every_bit_of_the_proof_counts() {
         refused(&changed, &claim),
         aggregate(AggregateError::NotCanonical { offset: scalars_at })
     );
-    for length in [0, 1, proof.proof.len() - 32, proof.proof.len() + 32] {
+    let expected = proof.proof.len();
+    for length in (0..expected).chain([expected + 1, expected + 32]) {
         let mut changed = proof.clone();
         changed.proof.resize(length, 0);
         let error = refused(&changed, &claim);

@@ -8,7 +8,8 @@ use zkbpf::{Dialect, Schedule, TrapKind};
 /// Prove that a BPF program ran correctly, and check such proofs.
 ///
 /// Results go to stdout, progress and logs to stderr. Exit codes: 0 done or valid; 1 the proof is
-/// invalid or does not prove the claim; 2 usage; 3 a file cannot be used; 4 any other failure.
+/// invalid or does not prove the claim; 2 usage; 3 a file cannot be used; 4 any other failure; 130 or
+/// 143 interrupted.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -19,7 +20,7 @@ pub(crate) struct Args {
 }
 
 /// Options of every verb.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Common {
     /// Print one JSON object instead of text.
     #[arg(long, global = true)]
@@ -27,10 +28,12 @@ pub(crate) struct Common {
     /// Threads to use, for chunks and inside them. Default: RAYON_NUM_THREADS, or all cores.
     #[arg(long, global = true, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
-    /// Where keys are kept. Default: the platform's cache directory.
+    /// Where keys are kept; whoever may write there can replace them. Default: the platform's cache
+    /// directory.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
-    /// Structured reference string from a ceremony, in halo2's raw format.
+    /// Structured reference string from a ceremony that you trust: a .ptau file of snarkjs, such as those of
+    /// the Perpetual Powers of Tau, or halo2's raw format. It is checked. See docs/keys.md.
     #[arg(
         long,
         global = true,
@@ -60,7 +63,8 @@ pub(crate) enum Verb {
     Keygen(Keygen),
     /// Execute a program and prove it.
     ///
-    /// A program that ends in a trap is proved like any other.
+    /// A program that ends in a trap is proved like any other. Each chunk's proof is kept in FILE.job until
+    /// the proof file is there, so that an interrupted proof can go on with --resume.
     Prove(Prove),
     /// Check that a proof proves what you expect.
     ///
@@ -211,6 +215,10 @@ pub(crate) struct Prove {
     /// Order in which chunks are proved.
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     pub(crate) mode: Mode,
+    /// Go on with what an interrupted proof of the same run to the same FILE has finished. Without such a
+    /// proof, start.
+    #[arg(long)]
+    pub(crate) resume: bool,
 }
 
 /// Order in which chunks are proved.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zkbpf::bpf_tracer::{LoadError, TraceError};
-use zkbpf::prover::Error;
+use zkbpf::prover::{Error, JobError};
 use zkbpf::zk_circuits::{Plan, WitnessError};
 use zkbpf::{
     Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, Shape, Tracer,
@@ -225,6 +225,10 @@ pub(crate) fn failure(common: &Common, error: &Error) -> Failure {
     match error {
         Error::MissingSrs
         | Error::Shape(_)
+        | Error::Job {
+            reason: JobError::Foreign { .. } | JobError::Format { .. } | JobError::Differs { .. },
+            ..
+        }
         | Error::Witness(WitnessError::Budget { .. } | WitnessError::NoSteps) => {
             Failure::usage(error)
         }
@@ -271,14 +275,6 @@ pub(crate) fn recall(common: &Common, id: &str) -> Result<Program, Failure> {
 
 /// Writes a file so that it is there wholly or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::other(format!("{}: {error}", path.display()));
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    zkbpf::prover::write_whole(path, bytes)
+        .map_err(|error| Failure::other(format!("{}: {error}", path.display())))
 }

@@ -1,13 +1,15 @@
 //! `prove`: execute, prove chunk by chunk, write a proof file.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
-use zkbpf::{Event, ExecutionProof, Shape, prove_execution_observed, run_info};
+use zkbpf::{Event, ExecutionProof, Shape, claim_of, prove_execution_resumable, run_info};
 
 use super::args::{Common, Prove};
 use super::output::{self, OutcomeJson};
-use super::{Ending, Failure, environment, program, usage};
+use super::signals::Watch;
+use super::{Ending, Failure, environment, job, program, usage};
 
 #[derive(Serialize)]
 struct ProveJson {
@@ -18,6 +20,8 @@ struct ProveJson {
     /// One for each step, and what system calls cost.
     compute_units: u64,
     chunks: usize,
+    /// Chunks whose proofs were there already.
+    chunks_reused: usize,
     k: u32,
     /// Steps of the longest chunk.
     chunk_size: u64,
@@ -27,7 +31,7 @@ struct ProveJson {
     peak_rss_bytes: Option<u64>,
     /// Size of the proof file.
     proof_bytes: usize,
-    /// The prover checks every proof, and all of them together, before it lets go of them.
+    /// The file's bytes were read back, parsed and verified.
     verified: bool,
     srs: String,
     key: String,
@@ -41,6 +45,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
     let (program, source) = program::load(args.program.program.as_deref(), &args.program.load)?;
     let input = program::input(&args.input)?;
     let environment = environment::load(&args.environment, program.dialect())?;
+    let unfinished = job::unfinished(args, common)?;
     let failure = |error| program::failure(common, &error);
 
     let trace = program::trace(&program, input, environment, &args.limits)?;
@@ -68,25 +73,46 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
     config.keys().map_err(failure)?;
     let keygen_seconds = start.elapsed().as_secs_f64();
 
+    let key = config.verifying_key().map_err(failure)?;
+    let info = run_info(&trace, &config).map_err(failure)?;
+    let job = match unfinished {
+        Some(job) => job,
+        None => job::open(&job::directory(&args.output), common)?,
+    };
+    let watch = Watch::new(&job, common, &bar)?;
     let (start, cpu_before) = (Instant::now(), usage::cpu_seconds());
     bar.set_message("proving");
+    let reused = AtomicUsize::new(0);
     let observer = |event| match event {
         Event::Ready { chunks } => bar.set_length(chunks as u64),
+        Event::JobRestarted { .. } => {
+            reused.store(0, Ordering::Relaxed);
+            bar.set_position(0);
+        }
+        Event::ChunkReused { .. } => {
+            reused.fetch_add(1, Ordering::Relaxed);
+            bar.inc(1);
+        }
         Event::ChunkFinished { .. } => bar.inc(1),
         _ => bar.tick(),
     };
-    let proofs = prove_execution_observed(&trace, &config, args.mode.schedule(), observer)
-        .map_err(failure)?;
+    let schedule = args.mode.schedule();
+    let proofs = match prove_execution_resumable(&trace, &config, schedule, &job, observer) {
+        Ok(proofs) => proofs,
+        Err(error) => return Err(job::failed(job, common, &error)),
+    };
     bar.finish_and_clear();
     let prove_seconds = start.elapsed().as_secs_f64();
     let cpu_seconds = usage::cpu_seconds()
         .zip(cpu_before)
         .map(|(after, before)| after - before);
 
-    let info = run_info(&trace, &config).map_err(failure)?;
     let proof = ExecutionProof::new(info, proofs).map_err(Failure::other)?;
-    let bytes = proof.to_bytes();
-    program::write_whole(&args.output, &bytes)?;
+    let directory = job.path().to_owned();
+    let proof_bytes = job
+        .finish(&proof, &claim_of(&trace), &key, &args.output)
+        .map_err(|error| job::unfinishable(&directory, common, &error))?;
+    drop(watch);
     program::remember(common, &program, &source);
 
     let info = proof.info();
@@ -100,13 +126,14 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         steps: info.steps,
         compute_units: info.compute_units,
         chunks: proof.chunks().len(),
+        chunks_reused: reused.into_inner(),
         k: info.k,
         chunk_size: longest.max().unwrap_or_default(),
         keygen_seconds,
         prove_seconds,
         cpu_seconds,
         peak_rss_bytes: usage::peak_rss_bytes(),
-        proof_bytes: bytes.len(),
+        proof_bytes,
         verified: true,
         srs: info.srs.to_string(),
         key: proof
@@ -116,12 +143,16 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
             .unwrap_or_default(),
     };
     let text = format!(
-        "outcome     {}\nsteps       {} in {} (k = {})\nunits       {}\nproof       {}, {} bytes\n\
+        "outcome     {}\nsteps       {} in {}{} (k = {})\nunits       {}\nproof       {}, {} bytes\n\
          took        {prove_seconds:.1} s, and {keygen_seconds:.1} s for keys\nsrs         {}\n\
          program id  {}",
         output::outcome(info.outcome),
         json.steps,
         output::chunks(json.chunks),
+        match json.chunks_reused {
+            0 => String::new(),
+            reused => format!(", {reused} of them taken up"),
+        },
         json.k,
         json.compute_units,
         args.output.display(),

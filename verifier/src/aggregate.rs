@@ -22,7 +22,9 @@ use crate::DecodeError;
 use crate::codec::{Reader, Writer};
 use crate::digest::ClaimDigest;
 use crate::error::{AggregateError, ClaimError, VerifyError};
-use crate::key::{KeyId, ProofLayout, VerifyingKey, verifier_template};
+use crate::key::{
+    KeyId, MAX_HALO2_BYTES, ProofLayout, VerifyingKey, read_halo2, verifier_template,
+};
 use crate::proof::{Hints, MAX_PROOF_BYTES, RunInfo};
 use crate::span::{WholeRun, out_of_range};
 use crate::statement::{Claim, ExecutionStatement};
@@ -49,7 +51,19 @@ pub struct RootShape {
 }
 
 impl RootShape {
+    /// Most rows, as a power of two: with the quotient's, as many as the field has roots of unity for.
+    const MAX_K: u32 = 25;
+    /// Most columns of each kind.
+    const MAX_COLUMNS: u32 = 1 << 10;
+
+    /// The circuit's parameters; `None` if no root circuit is of this shape.
     fn params(self) -> Option<BaseCircuitParams> {
+        if self.k > Self::MAX_K
+            || self.advice > Self::MAX_COLUMNS
+            || self.lookup_advice > Self::MAX_COLUMNS
+        {
+            return None;
+        }
         let count = |value: u32| usize::try_from(value).ok();
         Some(BaseCircuitParams {
             k: count(self.k)?,
@@ -178,21 +192,11 @@ impl AggregateKey {
             lookup_advice: reader.u32()?,
         };
         let transcript_repr = reader.array::<32>()?;
-        let mut root = reader.sized("halo2's key", MAX_PROOF_BYTES)?;
-        let wrong = DecodeError::Value {
-            what: "halo2's key",
-        };
-        let params = shape.params().ok_or(wrong.clone())?;
-        let format = SerdeFormat::RawBytes;
-        let key = plonk::VerifyingKey::<G1Affine>::read::<_, BaseCircuitBuilder<Fr>>(
-            &mut root, format, params,
-        )
-        .map_err(|_| wrong)?;
-        if !root.is_empty() || key.transcript_repr().to_repr() != transcript_repr {
-            return Err(DecodeError::Key {
-                reason: "it is for another circuit",
-            });
-        }
+        let root = reader.sized("halo2's key", MAX_HALO2_BYTES)?;
+        let params = shape
+            .params()
+            .ok_or(DecodeError::Value { what: "the shape" })?;
+        let key = read_halo2::<BaseCircuitBuilder<Fr>>(root, shape.k, params, transcript_repr)?;
         reader.finish()?;
         Self::new(key, shape, chunk)
     }
@@ -504,3 +508,6 @@ fn check_ranges(run: &WholeRun) -> Result<(), ClaimError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

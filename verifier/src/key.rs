@@ -4,9 +4,9 @@ use std::fmt;
 
 use ff::PrimeField;
 use halo2_proofs::SerdeFormat;
-use halo2_proofs::plonk;
+use halo2_proofs::plonk::{self, Circuit};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
-use halo2curves::bn256::{Bn256, G1Affine, G2Affine};
+use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use halo2curves::serde::SerdeObject;
 use zk_circuits::{ChunkCircuit, Committed, Shape};
 
@@ -20,7 +20,9 @@ const ID_DOMAIN: &str = "zkbpf verifying key v2";
 const POINT_BYTES: usize = 64;
 const G2_BYTES: usize = 128;
 /// No key has a larger halo2 part.
-const MAX_HALO2_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_HALO2_BYTES: u64 = 1 << 20;
+/// First byte of halo2's keys.
+const HALO2_FORMAT: u32 = 2;
 
 /// Identity of a [`VerifyingKey`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,7 +45,7 @@ impl fmt::Debug for KeyId {
 pub enum SrsKind {
     /// Its secret is public: anyone can forge proofs.
     InsecureTest,
-    /// A file of the caller's choice; the digest is that of its bytes.
+    /// A file of the caller's choice.
     File,
 }
 
@@ -52,7 +54,8 @@ pub enum SrsKind {
 pub struct SrsIdentity {
     /// Where it comes from.
     pub kind: SrsKind,
-    /// BLAKE3 of the file, or of the name of the test string.
+    /// BLAKE3 of the image of the secret in the second group, 128 bytes as halo2's raw format and `.ptau`
+    /// files have them, which determines the whole string; or of the name of the test string.
     pub digest: [u8; 32],
 }
 
@@ -343,28 +346,16 @@ impl VerifyingKey {
             .ok_or(DecodeError::Value { what: "the shape" })?;
         let srs = SrsIdentity::read(&mut reader)?;
         let transcript_repr = reader.array::<32>()?;
-        let mut halo2_bytes = reader.sized("halo2's key", MAX_HALO2_BYTES)?;
-        let halo2 = plonk::VerifyingKey::<G1Affine>::read::<_, ChunkCircuit>(
-            &mut halo2_bytes,
-            SerdeFormat::RawBytes,
-            shape,
-        )
-        .map_err(|_| DecodeError::Value {
-            what: "halo2's key",
-        })?;
-        if !halo2_bytes.is_empty() || halo2.transcript_repr().to_repr() != transcript_repr {
-            return Err(DecodeError::Key {
-                reason: "it is for another circuit",
-            });
-        }
+        let halo2_bytes = reader.sized("halo2's key", MAX_HALO2_BYTES)?;
+        let halo2 = read_halo2::<ChunkCircuit>(halo2_bytes, k, shape, transcript_repr)?;
         let s_g2 = G2Affine::from_raw_bytes(reader.bytes(G2_BYTES)?)
             .ok_or(DecodeError::Value { what: "a point" })?;
-        let mut g_lagrange = Vec::with_capacity(shape.rows());
-        for _ in 0..shape.rows() {
-            let point = G1Affine::from_raw_bytes(reader.bytes(POINT_BYTES)?)
-                .ok_or(DecodeError::Value { what: "a point" })?;
-            g_lagrange.push(point);
-        }
+        let points = reader.bytes(shape.rows().saturating_mul(POINT_BYTES))?;
+        let g_lagrange = points
+            .chunks_exact(POINT_BYTES)
+            .map(G1Affine::from_raw_bytes)
+            .collect::<Option<Vec<_>>>()
+            .ok_or(DecodeError::Value { what: "a point" })?;
         reader.finish()?;
         Self::new(
             halo2,
@@ -376,6 +367,38 @@ impl VerifyingKey {
             },
         )
     }
+}
+
+/// Reads halo2's key of a circuit of `2^k` rows.
+///
+/// halo2 makes tables of the size that the key's head says, and takes as many fixed columns as it says, so
+/// the head is looked at first and the columns are counted afterwards.
+pub(crate) fn read_halo2<C: Circuit<Fr>>(
+    mut bytes: &[u8],
+    k: u32,
+    params: C::Params,
+    transcript_repr: [u8; 32],
+) -> Result<plonk::VerifyingKey<G1Affine>, DecodeError> {
+    let wrong = DecodeError::Value {
+        what: "halo2's key",
+    };
+    let mut head = Reader::new(bytes);
+    let [version, size, compressed] = [u32::from(head.u8()?), head.u32()?, u32::from(head.u8()?)];
+    if (version, size, compressed) != (HALO2_FORMAT, k, 0) {
+        return Err(wrong);
+    }
+    let key =
+        plonk::VerifyingKey::<G1Affine>::read::<_, C>(&mut bytes, SerdeFormat::RawBytes, params)
+            .map_err(|_| wrong)?;
+    if !bytes.is_empty()
+        || key.fixed_commitments().len() != key.cs().num_fixed_columns()
+        || key.transcript_repr().to_repr() != transcript_repr
+    {
+        return Err(DecodeError::Key {
+            reason: "it is for another circuit",
+        });
+    }
+    Ok(key)
 }
 
 fn id_of(body: &[u8]) -> KeyId {

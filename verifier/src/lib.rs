@@ -35,6 +35,8 @@ mod proof;
 mod public;
 mod span;
 mod statement;
+#[cfg(test)]
+mod testing;
 mod verify;
 
 pub use aggregate::{

@@ -270,3 +270,6 @@ pub(crate) fn out_of_range(instance: &ChunkInstance) -> Option<&'static str> {
 fn is_trap(kind: Option<TrapKind>) -> bool {
     kind.is_some_and(|kind| kind != TrapKind::ExceededMaxInstructions)
 }
+
+#[cfg(test)]
+mod tests;

@@ -495,3 +495,6 @@ fn check_untouched(output: &[u8], input: &Input, pages: &PageList) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,11 +15,13 @@ use crate::cell::{Cell, Row};
 use crate::chunk_circuit::ChunkCircuit;
 use crate::class::Class;
 use crate::shape::{FIRST_ROW, SLOT_ROW};
+use crate::tables::Auxiliary;
 use crate::witness::ChunkWitness;
 use crate::{Committed, Plan, instance::ChunkInstance};
 
 mod checker;
 mod cost;
+mod deletion;
 mod determinism;
 mod fault;
 mod group;
@@ -30,6 +32,7 @@ mod tampered;
 
 pub use checker::Checker;
 pub use cost::{Cost, constraint_system, cost};
+pub use deletion::{Beginning, Part, Refusals, Script, from_row, script, transplant};
 pub use determinism::{Ambiguity, Effort};
 pub use fault::{Fault, names, rerun};
 pub use group::{Group, group_at, groups};
@@ -130,6 +133,16 @@ impl Forgery {
     /// Writes a multiplicity or last time directly: column 0 to 4 of the auxiliary ones.
     pub fn set_auxiliary(&mut self, column: usize, row: usize, value: Fr) {
         self.columns()[Committed::COUNT + Cell::COUNT + column][row] = value;
+    }
+
+    /// Writes the low half of a limb (0 to 8) or of a table operand (9 to 11) directly; narrow shapes only.
+    pub fn set_half(&mut self, half: usize, row: usize, value: Fr) {
+        self.columns()[Committed::COUNT + Cell::COUNT + Auxiliary::COUNT + half][row] = value;
+    }
+
+    /// Writes a public value directly.
+    pub fn set_public(&mut self, place: usize, value: Fr) {
+        self.instance[place] = value;
     }
 
     fn columns(&mut self) -> &mut Vec<Vec<Fr>> {
@@ -237,6 +250,9 @@ fn run_mock(witness: &ChunkWitness, circuit: &ChunkCircuit, instance: &[Fr]) -> 
         .collect()
 }
 
+/// The limb cells, lowest first.
+pub const LIMBS: [Cell; 9] = crate::cell::LIMBS;
+
 /// The fixed columns of a shape, in the order of their declaration.
 #[must_use]
 pub fn fixed_columns(shape: crate::Shape) -> Vec<Vec<Fr>> {
@@ -247,6 +263,17 @@ pub fn fixed_columns(shape: crate::Shape) -> Vec<Vec<Fr>> {
 #[must_use]
 pub fn rows(witness: &ChunkWitness) -> &[Row] {
     &witness.rows
+}
+
+/// The micro-operations of a program.
+pub fn micro_ops(microcode: &crate::Microcode) -> impl Iterator<Item = &crate::MicroOp> {
+    microcode.ops().iter().flatten()
+}
+
+/// The pages that a witness lists because its run touches them.
+#[must_use]
+pub fn pages(witness: &ChunkWitness) -> &[u64] {
+    witness.pages.pages()
 }
 
 /// The class that a row executes; none for padding.

@@ -90,7 +90,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) state: State,
     /// Time of the last access to each word.
     pub(crate) times: Vec<u32>,
-    before: [Row; 3],
+    /// The rows before the next one, the last one first.
+    pub(crate) before: [Row; 3],
     after: [Row; 2],
     rows: u32,
     /// What was executed and read of the program.

@@ -86,6 +86,45 @@ impl PageList {
         })
     }
 
+    /// The list with these entries, which need be in order only: any list that the circuit accepts.
+    #[cfg(feature = "dev")]
+    pub(crate) fn of_entries(entries: Vec<u64>, shape: Shape) -> Option<Self> {
+        let split = (shape.public_page() - FIRST_PAGE) as usize;
+        let (private, public) = entries.split_at_checked(split)?;
+        let whole: Vec<u64> = private
+            .iter()
+            .chain([&separator_page()])
+            .chain(public)
+            .copied()
+            .collect();
+        let in_order = whole.windows(2).all(|pair| pair[0] < pair[1]) && whole.first() != Some(&0);
+        let dense = entries
+            .iter()
+            .zip(FIRST_PAGE..)
+            .map(|(page, dense)| (*page, dense))
+            .collect();
+        in_order.then(|| Self {
+            shape,
+            touched: entries.clone(),
+            dense,
+            entries,
+        })
+    }
+
+    /// Lets accesses find a page at a dense page whatever the list says, as a forger would have it.
+    #[cfg(feature = "dev")]
+    pub(crate) fn forge(&mut self, page: u64, dense: u32) {
+        self.dense.insert(page, dense);
+    }
+
+    /// Lists another page at a dense page; accesses still find the one that was there.
+    #[cfg(feature = "dev")]
+    pub(crate) fn relabel(&mut self, dense: u32, page: u64) {
+        if let Some(entry) = self.entries.get_mut((dense - FIRST_PAGE) as usize) {
+            *entry = page;
+        }
+    }
+
     /// The pages that the run touches, in order.
     #[must_use]
     pub fn pages(&self) -> &[u64] {

@@ -1,4 +1,4 @@
-//! Operands determine outputs: a search for second solutions, and proof that the search finds them.
+//! Operands determine outputs: a search for second solutions. That it finds them is what `deletion` shows.
 #![expect(clippy::print_stderr, reason = "a search says how far it went")]
 
 mod fixtures;
@@ -100,92 +100,6 @@ fn outputs_are_determined_by_operands() {
         groups.len(),
         ambiguous.join("\n")
     );
-}
-
-/// Deletions that the search does not notice, and why that is right.
-const UNNOTICED: [(&str, &str); 34] = [
-    // A group's rows are given, so another row cannot follow: see `accesses_go_one_way_only`, and
-    // `registry` for the fetch. (A row reads its successor's cells, so the successor must be the one.)
-    ("bitwise", "the high bytes follow"),
-    ("bitwise32", "the high bytes follow"),
-    ("byte swap", "the high bytes follow"),
-    ("div", "the limbs follow, or the trap if m2 and b = 0"),
-    ("div signed", "the magnitudes follow"),
-    ("less signed", "the limbs follow"),
-    ("charge", "the limbs follow, or the trap"),
-    ("charge", "the units are left exactly if d"),
-    ("load hidden", "the words follow"),
-    ("store hidden", "the words follow"),
-    (
-        "span",
-        "the next row follows if permitted, otherwise the fault",
-    ),
-    ("span", "a range to be written is writable"),
-    ("fault", "a fault is not taken"),
-    // How long a run of copies is shows in the rows behind: see the forgeries of `semantic`.
-    (
-        "copy first",
-        "the next word follows, or the row after the copy",
-    ),
-    (
-        "copy next",
-        "the next word follows, or the row after the copy",
-    ),
-    ("copy first", "v is the number of words that follow"),
-    ("copy next", "v is the number of words that follow"),
-    ("copy first", "words that are left follow"),
-    ("copy next", "words that are left follow"),
-    // A word beyond the page is another word only where the next page lies elsewhere in memory.
-    ("copy first", "p1 is 31"),
-    ("copy next", "p1 is 31"),
-    ("shift signed", "the limbs follow"),
-    (
-        "fault",
-        "the access runs past the end of an interval that permits it",
-    ),
-    ("fault", "w says whether the interval permits the access"),
-    ("fault", "writable memory is readable"),
-    ("store", "a store writes to writable memory"),
-    ("store hidden", "a store writes to writable memory"),
-    ("word", "the access ends in this word"),
-    ("word low", "the access ends behind this word"),
-    // Harmless: the bit asks for one permission more, and has no other effect in this row.
-    ("charge", "a charge is not taken"),
-    // Redundant: the second operand of a byte swap is a constant zero that the result ignores.
-    ("byte swap", "b has eight bytes"),
-    // Each follows from the others: both words' changes are `b·(value − old)`.
-    ("word high", "a load changes nothing"),
-    ("word high", "a load loads the old value"),
-    ("word low", "a load changes nothing"),
-];
-
-/// The search is worth something: without a constraint that is needed, it finds the forgery.
-#[test]
-fn the_search_finds_what_a_missing_constraint_allows() {
-    let groups = kinds(8);
-    let mut needed: BTreeMap<(String, String), Vec<&Group>> = BTreeMap::new();
-    for (_, group) in &groups {
-        for (family, name) in group.constraints() {
-            let key = (family.to_owned(), name.to_owned());
-            needed.entry(key).or_default().push(group);
-        }
-    }
-    let total = needed.len();
-    let missed: BTreeSet<(String, String)> = needed
-        .into_par_iter()
-        .filter(|((family, name), groups)| {
-            !spread(groups.clone(), 24)
-                .iter()
-                .any(|group| group.without(family, name).search(false).0.is_some())
-        })
-        .map(|(key, _)| key)
-        .collect();
-    eprintln!("{} of {total} deletions found", total - missed.len());
-    let expected: BTreeSet<(String, String)> = UNNOTICED
-        .iter()
-        .map(|(f, n)| ((*f).to_owned(), (*n).to_owned()))
-        .collect();
-    assert_eq!(missed, expected);
 }
 
 /// The first row of an access, claimed to go another way.

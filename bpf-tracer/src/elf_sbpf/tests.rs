@@ -429,3 +429,18 @@ proptest! {
         let _ = load(&file);
     }
 }
+
+/// The seeds of the fuzz target for ELF files. `ZKBPF_BLESS=1` writes them.
+#[test]
+fn fuzzing_starts_from_these_files() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/elf");
+    for (name, bytes) in File::variety() {
+        let name = name.replace(',', "").replace(' ', "-");
+        let path = folder.join(name).with_extension("so");
+        if std::env::var_os("ZKBPF_BLESS").is_some() {
+            std::fs::write(&path, &bytes).expect("written");
+        }
+        let stored = std::fs::read(&path).expect("a seed");
+        assert!(stored == bytes, "{} is of another loader", path.display());
+    }
+}

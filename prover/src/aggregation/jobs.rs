@@ -1,8 +1,6 @@
 //! The jobs of an aggregation, and the tree that they form.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use aggregation::{AggregationCircuit, Layer, SPAN_VALUES, Snark, SnarkError, accumulator_points};
@@ -24,6 +22,7 @@ use verifier::{
 use super::keys::{AggregationKeys, LayerKind};
 use super::{AggregationConfig, AggregationEvent};
 use crate::error::{AggregationFailure, Error, io_error};
+use crate::files::write_whole;
 
 const MAGIC: [u8; 8] = *b"zkbpfSPN";
 const FORMAT: u8 = 1;
@@ -367,7 +366,7 @@ impl Aggregator {
         }
         let proof = make()?;
         if let Some(path) = path {
-            write_whole(&path, &proof.to_bytes())?;
+            write_whole(&path, &proof.to_bytes()).map_err(io_error(&path))?;
         }
         observer(AggregationEvent::Finished {
             layer,
@@ -393,19 +392,6 @@ fn job_name(layer: LayerKind, inputs: &[&[u8]]) -> String {
     }
     let hash = hasher.finalize().to_hex();
     format!("{}-{}.proof", layer.name(), &hash[..32])
-}
-
-/// Writes a file that is there as a whole or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(io_error(path))
 }
 
 /// What the chunks prove together, by their own word: their proofs are verified elsewhere.

@@ -14,13 +14,16 @@ use halo2_proofs::plonk::{self, ProvingKey, keygen_pk2, keygen_vk_custom};
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
-use verifier::{AggregateKey, KeyId, RootShape, VerifyingKey};
+use verifier::{AggregateKey, RootShape, VerifyingKey};
 use zk_circuits::{ChunkInstance, Shape};
 
 use super::AggregationConfig;
-use crate::cache::Cache;
+use crate::cache::{Cache, Entry};
 use crate::error::Error;
-use crate::keys::{Store, parse_with_id};
+use crate::fingerprint::PROOF_SYSTEM;
+use crate::keys::{
+    Store, keygen_error, max_proving_key_bytes, max_verifying_key_bytes, parse_with_id,
+};
 
 /// No circuit that is worth proving has more columns.
 const MAX_COLUMNS: usize = 60;
@@ -130,8 +133,8 @@ impl AggregationKeys {
         Ok(key_hash(&self.protocol(kind)?))
     }
 
-    fn name(&self, part: &str, kind: LayerKind) -> String {
-        entry_name(part, kind, &self.config, self.chunk.id())
+    fn entry(&self, part: &str, kind: LayerKind) -> Entry {
+        entry(part, kind, &self.config, &self.chunk)
     }
 
     fn vk(&self, kind: LayerKind) -> Result<LayerVk, Error> {
@@ -145,7 +148,7 @@ impl AggregationKeys {
         }
         let vk = self
             .cache
-            .load_or_build(&self.name("vk", kind), parse_vk, || {
+            .load_or_build(&self.entry("vk", kind), parse_vk, || {
                 let key = self.proving(kind)?;
                 let vk = LayerVk {
                     shape: key.shape,
@@ -153,7 +156,8 @@ impl AggregationKeys {
                 };
                 let bytes = vk_bytes(&vk);
                 Ok((vk, bytes))
-            })?;
+            })?
+            .value;
         Ok(slot.map_or(vk.clone(), |slot| slot.get_or_init(|| vk).clone()))
     }
 
@@ -176,7 +180,8 @@ impl AggregationKeys {
         }
         let key = self
             .cache
-            .load_or_build(&self.name("pk", kind), parse_key, || self.generate(kind))?;
+            .load_or_build(&self.entry("pk", kind), parse_key, || self.generate(kind))?
+            .value;
         let key = Arc::new(key);
         let mut held = self.proving.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some((kind, Arc::clone(&key)));
@@ -313,10 +318,10 @@ impl AggregationKeys {
 
     /// The key that verifiers of aggregates need.
     pub(crate) fn aggregate_key(&self) -> Result<AggregateKey, Error> {
-        let name = self.name("aggregate", LayerKind::Root);
+        let entry = self.entry("aggregate", LayerKind::Root);
         let chunk = &self.chunk;
-        self.cache.load_or_build(
-            &name,
+        let cached = self.cache.load_or_build(
+            &entry,
             |bytes| parse_aggregate(bytes, chunk),
             || {
                 let vk = self.vk(LayerKind::Root)?;
@@ -330,7 +335,8 @@ impl AggregationKeys {
                 let bytes = [&key.id().0[..], &key.to_bytes()].concat();
                 Ok((key, bytes))
             },
-        )
+        )?;
+        Ok(cached.value)
     }
 }
 
@@ -341,22 +347,31 @@ pub(crate) fn cached_aggregate_key(
     config: &AggregationConfig,
 ) -> Result<Option<AggregateKey>, Error> {
     let chunk = config.chunk.verifying_key()?;
-    let name = entry_name("aggregate", LayerKind::Root, config, chunk.id());
-    Ok(Cache::new(config.chunk.cache_dir()).load(&name, |bytes| parse_aggregate(bytes, &chunk)))
+    let entry = entry("aggregate", LayerKind::Root, config, &chunk);
+    Ok(Cache::new(config.chunk.cache_dir()).load(&entry, |bytes| parse_aggregate(bytes, &chunk)))
 }
 
 /// The chunks' key covers circuit and parameters.
-fn entry_name(part: &str, kind: LayerKind, config: &AggregationConfig, chunk: KeyId) -> String {
-    let (layer, version) = (kind.name(), aggregation::VERSION);
+fn entry(part: &str, kind: LayerKind, config: &AggregationConfig, chunk: &VerifyingKey) -> Entry {
+    let (layer, version, k) = (kind.name(), aggregation::VERSION, k_of(config, kind));
     let below = match kind {
         LayerKind::Leaf | LayerKind::Node => String::new(),
         LayerKind::Root => format!("-on-k{}", config.span_k),
     };
-    format!(
-        "{part}-{layer}-k{}{below}-v{version}-{}",
-        k_of(config, kind),
-        &chunk.to_string()[..32]
-    )
+    let circuits = blake3::Hasher::new_derive_key("zkbpf aggregation keys v1")
+        .update(&chunk.id().0)
+        .update(PROOF_SYSTEM.as_bytes())
+        .finalize();
+    Entry {
+        name: format!(
+            "{part}-{layer}-k{k}{below}-v{version}-{}",
+            &circuits.to_hex()[..32]
+        ),
+        max_bytes: match part {
+            "pk" => max_proving_key_bytes(k),
+            _ => max_verifying_key_bytes(k),
+        },
+    }
 }
 
 fn k_of(config: &AggregationConfig, kind: LayerKind) -> u32 {
@@ -370,12 +385,6 @@ fn parse_aggregate(bytes: &[u8], chunk: &VerifyingKey) -> Option<AggregateKey> {
     parse_with_id(bytes, |key, id| {
         AggregateKey::from_bytes(key, chunk.clone(), id).ok()
     })
-}
-
-fn keygen_error(error: impl std::fmt::Display) -> Error {
-    Error::Keygen {
-        reason: error.to_string(),
-    }
 }
 
 /// Little-endian numbers in front of a key.

@@ -31,6 +31,8 @@ pub struct Effort {
 pub struct Ambiguity {
     /// What differs from the honest witness, outputs first, with both values.
     pub changes: Vec<((Cell, usize), String, String)>,
+    /// The values of all variables.
+    pub(super) values: Vec<Fr>,
 }
 
 impl Group {
@@ -185,6 +187,7 @@ impl Group {
             let found = found.or_else(|| {
                 self.any.then(|| Ambiguity {
                     changes: Vec::new(),
+                    values: values.to_vec(),
                 })
             });
             effort.equivalent += usize::from(found.is_none() && values != self.honest);
@@ -347,7 +350,10 @@ impl Group {
                 )
             })
             .collect();
-        Some(Ambiguity { changes })
+        Some(Ambiguity {
+            changes,
+            values: values.to_vec(),
+        })
     }
 }
 

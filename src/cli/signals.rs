@@ -1,0 +1,63 @@
+//! Ctrl-C and its like.
+
+use indicatif::ProgressBar;
+use zkbpf::Job;
+
+use super::Failure;
+use super::args::Common;
+
+/// While it lives, an interruption ends the process with a line that says how to go on with the job. The
+/// job needs no farewell: at any point it can be taken up.
+#[cfg(unix)]
+pub(crate) struct Watch(signal_hook::iterator::Handle);
+
+#[cfg(unix)]
+impl Watch {
+    pub(crate) fn new(job: &Job, common: &Common, bar: &ProgressBar) -> Result<Self, Failure> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        use signal_hook::iterator::Signals;
+
+        use super::{job, output};
+
+        let mut signals = Signals::new([SIGINT, SIGTERM])
+            .map_err(|error| Failure::other(format!("cannot watch for interruptions: {error}")))?;
+        let handle = signals.handle();
+        let (path, common, bar) = (job.path().to_owned(), common.clone(), bar.clone());
+        std::thread::spawn(move || {
+            let Some(signal) = signals.forever().next() else {
+                return;
+            };
+            if !Job::exists(&path) {
+                // It is finished; there is only the result to print.
+                return;
+            }
+            bar.finish_and_clear();
+            let signal = u8::try_from(signal).unwrap_or_default();
+            let message = "interrupted".to_owned();
+            let failure = Failure::Interrupted { signal, message };
+            let failure = failure.advise(&job::how_to_go_on(&path));
+            output::failure(&common, &failure);
+            std::process::exit(failure.code().into());
+        });
+        Ok(Self(handle))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Other systems end the process by themselves.
+#[cfg(not(unix))]
+pub(crate) struct Watch;
+
+#[cfg(not(unix))]
+impl Watch {
+    #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+    pub(crate) fn new(_: &Job, _: &Common, _: &ProgressBar) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
