@@ -229,8 +229,9 @@ impl Execution {
     }
 }
 
-/// At most `most` lies of each bucket, evenly spread over all executions, each with the index of its
-/// execution. The seed moves the places and draws what lies leave open.
+/// At most `most` lies of each bucket, each with the index of its execution: the lies of a bucket are
+/// divided into as many equal parts, in the order of executions and rows, and one of each part is drawn.
+/// The seed decides which, and what lies leave open.
 pub fn sample<K: Ord>(
     executions: &[Execution],
     most: usize,
@@ -243,20 +244,31 @@ pub fn sample<K: Ord>(
             *counts.entry(bucket(execution, &lie)).or_default() += 1;
         }
     }
+    // The places that are still to come, the next one last.
+    let mut places: BTreeMap<K, Vec<usize>> = BTreeMap::new();
+    for (turn, (key, count)) in counts.into_iter().enumerate() {
+        let parts = most.min(count);
+        let drawn = (0..parts).rev().map(|part| {
+            let (start, end) = (part * count / parts, (part + 1) * count / parts);
+            let number = mix(seed ^ mix((turn * most + part) as u64));
+            start + (number % (end - start) as u64) as usize
+        });
+        places.insert(key, drawn.collect());
+    }
     let mut seen: BTreeMap<K, usize> = BTreeMap::new();
     let mut chosen = Vec::new();
     for (index, execution) in executions.iter().enumerate() {
         for lie in execution.lies(seed) {
             let key = bucket(execution, &lie);
-            let count = counts[&key];
+            let places = places.get_mut(&key);
             let place = seen.entry(key).or_default();
-            // Its place in a circle of `count` that the seed has turned: the first of each part is chosen.
-            let turned = (*place + seed as usize % count) % count;
-            *place += 1;
-            let part = |place: usize| place * most / count;
-            if count <= most || turned == 0 || part(turned) != part(turned - 1) {
+            if let Some(places) = places
+                && places.last() == Some(place)
+            {
+                places.pop();
                 chosen.push((index, lie));
             }
+            *place += 1;
         }
     }
     chosen

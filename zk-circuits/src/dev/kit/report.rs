@@ -31,10 +31,10 @@ pub struct Tally {
 }
 
 /// How often a constraint refuses.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Reason {
-    /// Forgeries that it refuses.
-    rejects: usize,
+    /// Forgeries that it refuses, by what they are about.
+    rejects: BTreeMap<FaultKind, usize>,
     /// Forgeries that nothing else refuses.
     alone: usize,
     /// Forgeries of the second try that it refuses.
@@ -48,7 +48,7 @@ pub struct Report {
     classes: BTreeMap<(Class, FaultKind), Tally>,
     endings: BTreeMap<(&'static str, FaultKind), Tally>,
     tricks: BTreeMap<(FaultKind, &'static str), Tally>,
-    judges: BTreeMap<(FaultKind, Judge), usize>,
+    judges: BTreeMap<Judge, BTreeMap<(Operation, FaultKind), Tally>>,
     chances: BTreeMap<FaultKind, [usize; 6]>,
     reasons: BTreeMap<(String, String), Reason>,
     seen: HashSet<u64>,
@@ -94,7 +94,7 @@ impl Report {
             let alone = names.len() == 1;
             for name in names {
                 let reason = self.reasons.entry(name).or_default();
-                reason.rejects += 1;
+                *reason.rejects.entry(kind).or_default() += 1;
                 reason.alone += usize::from(alone);
             }
         }
@@ -105,8 +105,13 @@ impl Report {
     }
 
     /// Counts that someone else has refused a forgery, too.
-    pub fn confirm(&mut self, trial: &Trial, judge: Judge) {
-        *self.judges.entry((trial.lie.kind(), judge)).or_default() += 1;
+    pub fn confirm(&mut self, execution: &Execution, trial: &Trial, judge: Judge) {
+        let lie = &trial.lie;
+        let place = (execution.operation(lie.row()), lie.kind());
+        let tallies = self.judges.entry(judge).or_default();
+        let tally = tallies.entry(place).or_default();
+        tally.tried += 1;
+        tally.rejected += 1;
     }
 
     /// Counts a second try.
@@ -153,11 +158,20 @@ impl Report {
     /// What a judge refused.
     #[must_use]
     pub fn refused(&self, judge: Judge) -> usize {
-        let of = |(_, j): &(FaultKind, Judge)| *j == judge;
-        self.judges
-            .iter()
-            .filter(|(key, _)| of(key))
-            .map(|(_, n)| n)
+        self.refused_where(judge, |_, _| true)
+    }
+
+    /// What a judge refused, of some operations and kinds.
+    #[must_use]
+    pub fn refused_where(
+        &self,
+        judge: Judge,
+        counts: impl Fn(Operation, FaultKind) -> bool,
+    ) -> usize {
+        let tallies = self.judges.get(&judge).into_iter().flatten();
+        tallies
+            .filter(|((operation, kind), _)| counts(*operation, *kind))
+            .map(|(_, tally)| tally.rejected)
             .sum()
     }
 
@@ -253,6 +267,14 @@ impl fmt::Display for Report {
             c.name().to_owned()
         })?;
         matrix(f, "by end of the honest run", &self.endings, str::to_owned)?;
+        for (judge, tallies) in &self.judges {
+            let title = match judge {
+                Judge::MockProver => "refused by MockProver",
+                Judge::Verifier => "proved, refused by verifier",
+                Judge::Prover => "refused by the prover",
+            };
+            matrix(f, title, tallies, |o| o.name().to_owned())?;
+        }
 
         writeln!(
             f,
@@ -280,7 +302,7 @@ impl fmt::Display for Report {
                 sum.equivalent += tally.equivalent;
                 sum.idle += tally.idle;
             }
-            let judge = |judge| self.judges.get(&(*kind, judge)).copied().unwrap_or(0);
+            let judge = |judge| self.refused_where(judge, |_, k| k == *kind);
             let [retried, repaired, local, undone, assignments, solved] =
                 self.chances.get(kind).copied().unwrap_or_default();
             writeln!(
@@ -303,18 +325,22 @@ impl fmt::Display for Report {
             writeln!(f, "{lie:<88}{:>8}{:>7}", cell(Some(&tally)), tally.idle)?;
         }
 
-        writeln!(
-            f,
-            "\n{:<88}{:>8}{:>7}{:>10}",
-            "by constraint", "rejects", "alone", "2nd tries"
-        )?;
+        write!(f, "\n{:<88}", "by constraint that refuses")?;
+        for kind in FaultKind::ALL {
+            write!(f, "{:>9}", kind.short())?;
+        }
+        writeln!(f, "{:>9}{:>7}{:>10}", "sum", "alone", "2nd tries")?;
         for ((family, name), reason) in &self.reasons {
             let constraint = format!("{family}: {name}");
-            writeln!(
-                f,
-                "{constraint:<88}{:>8}{:>7}{:>10}",
-                reason.rejects, reason.alone, reason.second
-            )?;
+            write!(f, "{constraint:<88}")?;
+            for kind in FaultKind::ALL {
+                match reason.rejects.get(kind) {
+                    Some(count) => write!(f, "{count:>9}")?,
+                    None => write!(f, "{:>9}", ".")?,
+                }
+            }
+            let sum: usize = reason.rejects.values().sum();
+            writeln!(f, "{sum:>9}{:>7}{:>10}", reason.alone, reason.second)?;
         }
         for lie in &self.accepted {
             writeln!(f, "ACCEPTED {lie}")?;

@@ -108,7 +108,7 @@ pub(super) static TRICKS: &[Trick] = &[
             let frame = e.rows()[at][Cell::AddrX] as usize;
             let saved = (frame + 1).saturating_sub(2 * FRAME_WORDS as usize) + (seed % 5) as usize;
             told(behind(e, at, |fault| {
-                fault.words[saved] ^= 1 << (seed % 64)
+                fault.words[saved] ^= 1 << (seed % 64);
             }))
         },
     },

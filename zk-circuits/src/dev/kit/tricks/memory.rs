@@ -111,7 +111,7 @@ pub(super) static TRICKS: &[Trick] = &[
         applies: |e, at| !writes(e, at),
         tell: |e, at, seed| {
             told(behind(e, at, |fault| {
-                row(fault)[Cell::Y] ^= 1 << (seed % 64)
+                row(fault)[Cell::Y] ^= 1 << (seed % 64);
             }))
         },
     },
