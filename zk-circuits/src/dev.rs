@@ -25,9 +25,11 @@ mod deletion;
 mod determinism;
 mod fault;
 mod group;
+pub mod kit;
 mod lint;
 mod poly;
 mod search;
+mod tampered;
 
 pub use checker::Checker;
 pub use cost::{Cost, constraint_system, cost};
@@ -39,6 +41,7 @@ pub use fault::{Fault, names, rerun};
 pub use group::{Group, group_at, groups};
 pub use lint::{Finding, lint, statics};
 pub use search::Target;
+pub use tampered::{Alteration, Tamper, Tampered, TamperingPlanner};
 
 /// A constraint that a witness does not satisfy.
 #[derive(Clone, Debug, PartialEq, Eq)]

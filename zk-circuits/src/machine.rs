@@ -236,11 +236,12 @@ impl<'a> Machine<'a> {
             Mode::Next if taken => op.target as usize,
             Mode::Next => upc + 1,
             Mode::Go => op.target as usize,
-            Mode::Return => self.state.pc + 1,
+            Mode::Return => self.state.pc.wrapping_add(1),
             Mode::Class => chosen,
         };
-        self.state.steps += u64::from(op.first);
-        self.state.units += u64::from(op.first);
+        // Only a forged state counts so far that this wraps.
+        self.state.steps = self.state.steps.wrapping_add(op.first.into());
+        self.state.units = self.state.units.wrapping_add(op.first.into());
         match op.class {
             Class::Call if row[Cell::W] == 1 => {
                 self.state.pc = (row[Cell::Target] + row[Cell::X] - 1) as usize;
@@ -250,7 +251,7 @@ impl<'a> Machine<'a> {
                 let left = row[Cell::X] - row.v();
                 let cost = row[Cell::W] - row[Cell::Imm];
                 let charged = if row[Cell::D] == 1 { cost } else { left };
-                self.state.units += charged as u64;
+                self.state.units = self.state.units.wrapping_add(charged as u64);
             }
             Class::Exit => self.state.frame -= i128::from(FRAME_WORDS),
             Class::End => {
@@ -261,6 +262,12 @@ impl<'a> Machine<'a> {
         }
         self.before = [row, self.before[0], self.before[1]];
         Ok(row)
+    }
+
+    /// Later rows see this in place of the row that was executed last.
+    #[cfg(feature = "dev")]
+    pub(crate) fn amend(&mut self, row: Row) {
+        self.before[0] = row;
     }
 
     /// A row behind the last step: nothing happens.

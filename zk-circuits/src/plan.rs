@@ -333,8 +333,9 @@ impl Plan {
 
 /// One more than the slot of the instruction that the last row belongs to.
 pub(crate) fn slot_out(rows: &[Row]) -> u64 {
-    rows.last()
-        .map_or(0, |row| row[Cell::Pc] as u64 + 1 - SLOT_ROW as u64)
+    rows.last().map_or(0, |row| {
+        (row[Cell::Pc] as u64).wrapping_sub(SLOT_ROW as u64 - 1)
+    })
 }
 
 /// The outcome that the end row publishes, or that the run stopped at an instruction, at its limit.

@@ -32,7 +32,8 @@ pub struct Fault<'a> {
 
 /// Executes a chunk's entry state again. The fault is called before and after every row, and what it
 /// leaves in the state is what later rows see; a changed `R` is written to its word. Public values
-/// follow from the rows. A run that does not end within the steps of the honest chunk ends there.
+/// follow from the rows. A run that does not end within the steps of the honest chunk ends there, and where
+/// the honest chunk is cut inside a system call, with as many rows or more.
 ///
 /// # Errors
 /// If the faulty state leads to a row or a word that does not exist.
@@ -58,6 +59,9 @@ pub fn rerun(
     while machine.end.is_none()
         && witness.rows.len() < capacity
         && (machine.state.steps < last_step || !machine.at_instruction())
+        && !(witness.rows.len() >= honest.used_rows()
+            && machine.state.steps >= last_step
+            && machine.state.upc == honest.end.upc)
     {
         let index = witness.rows.len();
         fault(view(index, None, &mut machine.state));
@@ -73,6 +77,7 @@ pub fn rerun(
         {
             *word = value;
         }
+        machine.amend(row);
         witness.rows.push(row);
     }
     machine.pad(&mut witness.rows, honest.shape);

@@ -599,9 +599,11 @@ fn assign_word(class: Class, context: &mut Context<'_>) {
         _ => {
             let (_, size, is_store) = access(&context.before[1]);
             let value = context.before[1][Cell::W];
-            row[Cell::W] = context.before[0].u() + (low << (8 * (size - offset)));
+            // Only behind a forged row does the access not reach into this word.
+            let first = size.saturating_sub(offset);
+            row[Cell::W] = context.before[0].u() + (low << (8 * first));
             if is_store {
-                row[Cell::R] = old_word - low + (value >> (8 * (size - offset)));
+                row[Cell::R] = old_word - low + (value >> (8 * first));
                 context.next = rom::WORD_RANGE;
             } else {
                 context.next = context.before[1][Cell::Upc] as usize + 1;

@@ -120,8 +120,10 @@ fn assign(class: Class, context: &mut Context<'_>) {
             let a = row[Cell::Y];
             row[Cell::S] = a >> 63;
             row.set_u(a + (1 << 63) - (row[Cell::S] << 64));
-            let factor_bits = (row[Cell::B] as u128).ilog2();
-            let result = (a as u64).cast_signed() >> (64 - factor_bits);
+            // Only in a forged row is the factor no power of two from 2^1 to 2^64.
+            let factor_bits = (row[Cell::B] as u128).checked_ilog2().unwrap_or(1);
+            let amount = 64u32.saturating_sub(factor_bits).min(63);
+            let result = (a as u64).cast_signed() >> amount;
             row[Cell::R] = result.cast_unsigned().into();
             let product = (a - (row[Cell::S] << 64)).wrapping_mul(row[Cell::B]);
             row.set_v(product);
