@@ -26,7 +26,7 @@ const TESTS: Tests = Tests {
     package: "aggregation",
     target: &["--test", "span"],
     crates: &["bpf-tracer", "zk-circuits", "verifier", "aggregation"],
-    filters: &["elements", "another", "values", "plain"],
+    filters: &["counts", "elements", "another", "values", ""],
 };
 
 const SURVIVORS: &str = include_str!("survivors.txt");
