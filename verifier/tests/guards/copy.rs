@@ -110,6 +110,7 @@ impl Scratch {
             .args(tests.target)
             .arg("--message-format=json-render-diagnostics")
             .env("CARGO_TARGET_DIR", root.with_file_name("target"))
+            .env("CARGO_INCREMENTAL", "0")
             .current_dir(&root)
             .output()
             .expect("cargo");
