@@ -10,9 +10,11 @@ ci:
 test:
     cargo test --workspace
 
-# How many parts of the circuit some forgery needs; what survives is listed in zk-circuits/golden/survivors.txt.
+# How many parts of the circuit, of the verifier and of its gadget some test needs, see docs/soundness-tests.md.
 score:
     cargo test -p zk-circuits --test deletion -- --nocapture
+    cargo test -p verifier --test guards -- --include-ignored --nocapture
+    cargo test -p aggregation --test guards -- --include-ignored --nocapture
 
 # One target under coverage guidance, see docs/fuzzing.md (needs cargo-bolero).
 fuzz TARGET *ARGS:

@@ -176,6 +176,12 @@ fn fields(chunks: &[Chunk]) -> Vec<Elements> {
     chunks.iter().map(fields).collect()
 }
 
+/// Where a public value is.
+fn place_of(name: &str) -> usize {
+    let mut names = ChunkInstance::NAMES.iter();
+    names.position(|n| *n == name).expect("a public value")
+}
+
 /// The run with one public value of one chunk replaced; `None` if no chunk can have that value.
 fn with_word(chunks: &[Chunk], chunk: usize, place: usize, word: u64) -> Option<Vec<Chunk>> {
     let mut changed = chunks.to_vec();
@@ -250,6 +256,30 @@ fn cases() -> Vec<Case> {
                 }
             }
         }
+        // What all chunks share, changed in all of them.
+        for name in ["input_size", "version", "budget"] {
+            let place = place_of(name);
+            let word = honest[0].0.to_words()[place];
+            for other in [0, word + 1, word ^ (1 << 33), u64::MAX] {
+                let changed = (0..3).fold(honest.clone(), |chunks, chunk| {
+                    with_word(&chunks, chunk, place, other).expect("no flag")
+                });
+                add(format!("{name} = {other} everywhere, {ending:?}"), changed);
+            }
+        }
+        let mut later = honest.clone();
+        for chunk in &mut later {
+            chunk.0.index += 1;
+        }
+        add(format!("numbered from 1, {ending:?}"), later);
+        // A chunk that ends leaves 0 as its place and depth, and the next one goes on from there.
+        let mut ended = honest.clone();
+        let (last, next) = (run(1, Ending::Halt)[0].0, &mut ended[1].0);
+        (next.pc_in, next.depth_in) = (0, 0);
+        let instance = &mut ended[0].0;
+        (instance.running_out, instance.pc_out, instance.depth_out) = (false, 0, 0);
+        (instance.status, instance.r0) = (last.status, last.r0);
+        add(format!("goes on behind its end, {ending:?}"), ended);
         // To points and links it does not matter how the run ends.
         if !matches!(ending, Ending::Halt) {
             continue;
@@ -373,6 +403,32 @@ fn values_that_are_no_words_are_refused() {
             }
         }
     }
+}
+
+/// Counts that grow beyond a word, and a budget that is none: the digest packs them.
+#[test]
+fn counts_and_budget_are_words() {
+    let honest = fields(&run(2, Ending::Halt));
+    let [steps_in, steps_out] = ["steps_in", "steps_out"].map(place_of);
+    let most = Fr::from(u64::MAX);
+    let with_steps = |last: Fr| {
+        let mut changed = honest.clone();
+        changed[0].0[steps_out] = most;
+        changed[1].0[steps_in] = most;
+        changed[1].0[steps_out] = last;
+        circuit(&changed, None)
+    };
+    assert!(with_steps(most));
+    assert!(!with_steps(most + Fr::one()));
+    let with_budget = |budget: Fr| {
+        let mut changed = honest.clone();
+        for (instance, _) in &mut changed {
+            instance[place_of("budget")] = budget;
+        }
+        circuit(&changed, None)
+    };
+    assert!(with_budget(most));
+    assert!(!with_budget(most + Fr::one()));
 }
 
 /// Another element alone, which no point has, is no other link.

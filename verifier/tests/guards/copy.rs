@@ -17,6 +17,9 @@ pub(crate) fn pass<E>(number: usize, result: Result<(), E>) -> Result<(), E> {
 }
 "#;
 
+/// How a program of tests ends if one of them fails.
+const FAILED: i32 = 101;
+
 /// The tests that a copy is run with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tests {
@@ -107,6 +110,7 @@ impl Scratch {
             .args(tests.target)
             .arg("--message-format=json-render-diagnostics")
             .env("CARGO_TARGET_DIR", root.with_file_name("target"))
+            .env("CARGO_INCREMENTAL", "0")
             .current_dir(&root)
             .output()
             .expect("cargo");
@@ -123,18 +127,24 @@ impl Scratch {
         }
     }
 
-    /// Whether all tests pass without a check; those with this in their name run first.
-    pub(crate) fn passes(&self, removed: Option<usize>, first: &str) -> bool {
-        [&first]
-            .into_iter()
-            .chain(self.tests.filters)
-            .all(|filter| {
-                let mut command = Command::new(&self.executable);
-                if let Some(number) = removed {
-                    command.env("ZKBPF_REMOVED", number.to_string());
-                }
-                let output = command.args(["-q", filter]).output().expect("the tests");
-                output.status.success()
-            })
+    /// What a test that fails without a check says; nothing if all pass. Those with `first` in their name run first.
+    ///
+    /// # Panics
+    /// If the tests end neither way, as when the machine has no memory left: that says nothing about the check.
+    pub(crate) fn failure(&self, removed: Option<usize>, first: &str) -> Option<String> {
+        let filters = [&first].into_iter().chain(self.tests.filters);
+        filters.into_iter().find_map(|filter| {
+            let mut command = Command::new(&self.executable);
+            if let Some(number) = removed {
+                command.env("ZKBPF_REMOVED", number.to_string());
+            }
+            let output = command.args(["-q", filter]).output().expect("the tests");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            match output.status.code() {
+                Some(0) => None,
+                Some(FAILED) => Some(said),
+                _ => panic!("{removed:?}: {} behind {said}", output.status),
+            }
+        })
     }
 }

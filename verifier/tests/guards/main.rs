@@ -53,7 +53,7 @@ fn checks_are_found_and_named() {
 }
 
 #[test]
-#[ignore = "compiles a copy of three crates, then runs its tests once for each check: half an hour"]
+#[ignore = "compiles a copy of three crates, then runs its tests once for each check: some minutes"]
 fn without_any_check_some_test_fails() {
     let (sites, files) = mutants();
     score::check(&sites, SURVIVORS, &Scratch::new(TESTS, &files));
