@@ -181,6 +181,17 @@ impl Trials {
         }
     }
 
+    /// Asks `MockProver` and the verifier about some of these lies, and has some told again: so many each.
+    fn judge(&mut self, lies: &[Told], most: [usize; 3]) -> &Report {
+        let [mocked, proved, retried] = most.map(|most| spread(&self.executions, lies, most));
+        self.mock(&mocked);
+        self.real(&proved);
+        self.retry(&retried);
+        println!("{}", self.report);
+        assert_refused(&self.report);
+        &self.report
+    }
+
     /// Why the own evaluation refuses a lie.
     fn refused<'a>(&self, (index, _): &Told, trial: &'a Trial) -> &'a [Failure] {
         let Verdict::Rejected(failures) = &trial.verdict else {
@@ -282,14 +293,7 @@ fn lies_of_every_kind_are_refused() {
     let operations = |e: &Execution, lie: &Lie| (e.operation(lie.row()), lie.kind());
     let mut told = trials.examine(1, SEED, operations);
     told.extend(trials.examine(1, SEED + 1, |_, lie| lie.what()));
-    let some = |most| spread(&trials.executions, &told, most);
-    let (mocked, proved, retried) = (some(24), some(4), some(32));
-    trials.mock(&mocked);
-    trials.real(&proved);
-    trials.retry(&retried);
-    let report = &trials.report;
-    println!("{report}");
-    assert_refused(report);
+    let report = trials.judge(&told, [24, 4, 32]);
     assert!(report.tried() >= 400, "{}", report.tried());
 }
 
@@ -307,14 +311,7 @@ fn lies_of_every_kind_are_refused_at_length() {
     };
     let mut told = trials.examine(1, SEED, classes);
     told.extend(trials.examine(2, SEED + 1, |e, lie| (e.ending(), lie.what())));
-    let some = |most| spread(&trials.executions, &told, most);
-    let (mocked, proved, retried) = (some(2_400), some(240), some(2_400));
-    trials.mock(&mocked);
-    trials.real(&proved);
-    trials.retry(&retried);
-    let report = &trials.report;
-    println!("{report}");
-    assert_refused(report);
+    let report = trials.judge(&told, [2_400, 240, 2_400]);
     let real = [Judge::Verifier, Judge::Prover];
     assert_judged(report, &[Judge::MockProver]);
     assert_judged(report, &real);

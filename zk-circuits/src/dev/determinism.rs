@@ -165,24 +165,12 @@ impl Group {
         effort: &mut Effort,
     ) -> Option<Ambiguity> {
         effort.starts += 1;
-        // Short chains first, so that a long one that leads nowhere does not hide them.
-        [3, 9].into_iter().find_map(|depth| {
-            let mut budget = budget;
-            self.repair(values, touched, depth, &mut budget, effort)
-        })
-    }
-
-    /// Repairs the violated constraint that leaves the fewest choices, in every way, and goes on.
-    fn repair(
-        &self,
-        values: &[Fr],
-        touched: &HashSet<usize>,
-        depth: usize,
-        budget: &mut usize,
-        effort: &mut Effort,
-    ) -> Option<Ambiguity> {
-        effort.assignments += 1;
-        let Some(repairs) = self.violation(values, touched) else {
+        let Effort {
+            assignments,
+            equivalent,
+            ..
+        } = effort;
+        let mut take = |values: &[Fr]| {
             let found = self.differences(values);
             let found = found.or_else(|| {
                 self.any.then(|| Ambiguity {
@@ -190,8 +178,30 @@ impl Group {
                     values: values.to_vec(),
                 })
             });
-            effort.equivalent += usize::from(found.is_none() && values != self.honest);
-            return found;
+            *equivalent += usize::from(found.is_none() && values != self.honest);
+            found
+        };
+        // Short chains first, so that a long one that leads nowhere does not hide them.
+        [3, 9].into_iter().find_map(|depth| {
+            let mut budget = budget;
+            self.repair(values, touched, depth, &mut budget, assignments, &mut take)
+        })
+    }
+
+    /// Repairs the violated constraint that leaves the fewest choices, in every way, and goes on. Where
+    /// everything holds, `take` says whether that is what was looked for.
+    pub(super) fn repair<T>(
+        &self,
+        values: &[Fr],
+        touched: &HashSet<usize>,
+        depth: usize,
+        budget: &mut usize,
+        assignments: &mut usize,
+        take: &mut impl FnMut(&[Fr]) -> Option<T>,
+    ) -> Option<T> {
+        *assignments += 1;
+        let Some(repairs) = self.violation(values, touched) else {
+            return take(values);
         };
         for (variable, value) in repairs {
             if *budget == 0 || depth == 0 {
@@ -206,8 +216,9 @@ impl Group {
                 spread(&mut values, word);
                 touched.extend(word);
             }
-            if let Some(found) = self.repair(&values, &touched, depth - 1, budget, effort) {
-                return Some(found);
+            let found = self.repair(&values, &touched, depth - 1, budget, assignments, take);
+            if found.is_some() {
+                return found;
             }
         }
         None

@@ -279,12 +279,13 @@ impl Script<'_> {
 
     fn finish(mut self) -> Forgery {
         let mut witness = self.honest.clone();
-        while self.rows.len() < witness.shape.machine_rows() {
-            let mut row = self.padding();
-            if self.rows.len() + 1 == witness.shape.machine_rows() {
-                row.set_exit_slot();
+        let rows = witness.shape.machine_rows();
+        if self.rows.len() < rows {
+            while self.rows.len() < rows {
+                let row = self.padding();
+                self.rows.push(row);
             }
-            self.rows.push(row);
+            self.rows[rows - 1].set_exit_slot();
         }
         // Every access comes after the one before it, wherever the forger has moved them.
         let mut times = vec![0u32; witness.entry.len()];

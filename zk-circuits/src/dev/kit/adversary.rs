@@ -18,7 +18,7 @@ use crate::cell::{Cell, FETCHED_BITS, FREE_BITS, LIMBS};
 use crate::class::Class;
 use crate::dev::group::{Group, group_at};
 use crate::dev::poly::Poly;
-use crate::dev::{Checker, Forgery};
+use crate::dev::{Checker, Failure, Forgery};
 use crate::microcode::rom;
 use crate::shape::{FIRST_ROW, Shape};
 use crate::witness::Matrix;
@@ -50,6 +50,19 @@ pub struct SecondChance {
     pub reasons: BTreeMap<(String, String), usize>,
     /// Forgeries that the circuit accepts.
     pub accepted: Vec<Forgery>,
+}
+
+impl SecondChance {
+    /// Counts what refuses a forgery, each constraint once.
+    fn refused_by(&mut self, failures: Vec<Failure>) {
+        let names: HashSet<_> = failures
+            .into_iter()
+            .map(|f| (f.family, f.constraint))
+            .collect();
+        for name in names {
+            *self.reasons.entry(name).or_default() += 1;
+        }
+    }
 }
 
 /// The adversary of a shape.
@@ -118,15 +131,7 @@ impl Adversary {
 /// Asks the circuit about another forgery.
 fn judge(execution: &Execution, forgery: Forgery, chance: &mut SecondChance) {
     match execution.judge(&forgery) {
-        Verdict::Rejected(failures) => {
-            let names: HashSet<_> = failures
-                .into_iter()
-                .map(|f| (f.family, f.constraint))
-                .collect();
-            for name in names {
-                *chance.reasons.entry(name).or_default() += 1;
-            }
-        }
+        Verdict::Rejected(failures) => chance.refused_by(failures),
         Verdict::Accepted => chance.accepted.push(forgery),
         Verdict::Equivalent | Verdict::Impossible | Verdict::Unchanged => chance.undone += 1,
     }
@@ -198,13 +203,7 @@ fn two_cells(execution: &Execution, forgery: &Forgery, chance: &mut SecondChance
             }
             chance.repaired += 1;
             if !failures.is_empty() {
-                let names: HashSet<_> = failures
-                    .into_iter()
-                    .map(|f| (f.family, f.constraint))
-                    .collect();
-                for name in names {
-                    *chance.reasons.entry(name).or_default() += 1;
-                }
+                chance.refused_by(failures);
                 continue;
             }
             chance.locally_satisfied += 1;
@@ -328,56 +327,12 @@ fn solve(group: &Group, pinned: &HashSet<usize>) -> (Option<Vec<Fr>>, usize) {
             touched.insert(*bit);
         }
         let mut budget = BUDGET;
-        if let Some(found) = repair(group, &values, &touched, 8, &mut budget, &mut assignments) {
-            return (Some(found), assignments);
+        let mut take = |values: &[Fr]| Some(values.to_vec());
+        let counted = &mut assignments;
+        let found = group.repair(&values, &touched, 8, &mut budget, counted, &mut take);
+        if found.is_some() {
+            return (found, assignments);
         }
     }
     (None, assignments)
-}
-
-/// Repairs the violated constraint that leaves the fewest choices, in every way, and goes on.
-fn repair(
-    group: &Group,
-    values: &[Fr],
-    touched: &HashSet<usize>,
-    depth: usize,
-    budget: &mut usize,
-    assignments: &mut usize,
-) -> Option<Vec<Fr>> {
-    *assignments += 1;
-    let Some(repairs) = group.violation(values, touched) else {
-        return Some(values.to_vec());
-    };
-    for (variable, value) in repairs {
-        if *budget == 0 || depth == 0 {
-            return None;
-        }
-        *budget -= 1;
-        let mut values = values.to_vec();
-        let mut touched = touched.clone();
-        values[variable] = value;
-        touched.insert(variable);
-        if let Some(word) = group.words.iter().find(|word| word.contains(&variable)) {
-            spread_word(&mut values, word);
-            touched.extend(word);
-        }
-        let found = repair(group, &values, &touched, depth - 1, budget, assignments);
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
-/// Writes the value of four limbs with limbs of 16 bits, if it is a word.
-fn spread_word(values: &mut [Fr], word: &[usize; 4]) {
-    let sum = word
-        .iter()
-        .rev()
-        .fold(Fr::ZERO, |sum, v| sum * Fr::from(1 << 16) + values[*v]);
-    if let Some(sum) = integer(sum).filter(|sum| (0..1 << 64).contains(sum)) {
-        for (index, limb) in word.iter().enumerate() {
-            values[*limb] = Fr::from((sum >> (16 * index) & 0xffff) as u64);
-        }
-    }
 }

@@ -86,9 +86,30 @@ fn around(
     })
 }
 
+/// Executes again, with a fault before a row.
+fn before(
+    execution: &Execution,
+    at: usize,
+    fault: impl Fn(&mut Fault<'_>),
+) -> Result<ChunkWitness, WitnessError> {
+    around(execution, at, fault, |_| {})
+}
+
 /// Executes again; what comes next after the row before `at` is `upc`.
 fn enter(execution: &Execution, at: usize, upc: usize) -> Result<ChunkWitness, WitnessError> {
-    around(execution, at, |fault| *fault.upc = upc, |_| {})
+    before(execution, at, |fault| *fault.upc = upc)
+}
+
+/// Executes again; the first operand of a row is read with another value.
+fn misread(execution: &Execution, at: usize, value: u64) -> Result<ChunkWitness, WitnessError> {
+    let x = word(execution, at, Cell::AddrX);
+    let honest = execution.rows()[at][Cell::X] as u64;
+    around(
+        execution,
+        at,
+        |fault| fault.words[x] = value,
+        |fault| fault.words[x] = honest,
+    )
 }
 
 fn told(witness: Result<ChunkWitness, WitnessError>) -> Told {

@@ -2,7 +2,8 @@
 
 use bpf_tracer::TrapKind;
 
-use super::{Told, Trick, around, behind, changed, enter, is, other_word, row, told, upc, word};
+use super::values::{flipped, other_operand};
+use super::{Told, Trick, before, behind, changed, enter, is, row, told, upc};
 use crate::cell::Cell;
 use crate::class::Class;
 use crate::dev::kit::FaultKind;
@@ -32,38 +33,13 @@ pub(super) static TRICKS: &[Trick] = &[
         kind: FaultKind::ForgedExit,
         what: "r0 is read with another value",
         applies: is_halt,
-        tell: |e, at, seed| {
-            let x = word(e, at, Cell::AddrX);
-            let honest = e.rows()[at][Cell::X] as u64;
-            told(around(
-                e,
-                at,
-                |fault| fault.words[x] ^= 1 << (seed % 64),
-                |fault| fault.words[x] = honest,
-            ))
-        },
+        tell: flipped,
     },
     Trick {
         kind: FaultKind::ForgedExit,
         what: "r0 is read from another word",
         applies: is_halt,
-        tell: |e, at, seed| {
-            let x = word(e, at, Cell::AddrX);
-            let honest = e.rows()[at][Cell::X] as u64;
-            let exit = &e.witness().exit;
-            let other = other_word(exit, &[x, word(e, at, Cell::AddrY)], seed).unwrap_or(x);
-            let mut witness = around(
-                e,
-                at,
-                |fault| fault.words[x] = fault.words[other],
-                |fault| {
-                    fault.words[x] = honest;
-                    row(fault)[Cell::AddrX] = other as i128;
-                },
-            )?;
-            settle(&mut witness);
-            told(Ok(witness))
-        },
+        tell: |e, at, seed| other_operand(e, at, seed, Cell::AddrX),
     },
     Trick {
         kind: FaultKind::ForgedExit,
@@ -292,12 +268,9 @@ pub(super) static TRICKS: &[Trick] = &[
         what: "a trap happens at another slot",
         applies: |e, at| is_trap(e, at) && !e.is_start(at),
         tell: |e, at, seed| {
-            told(around(
-                e,
-                at,
-                |fault| *fault.pc = super::other_slot(e, *fault.pc, seed),
-                |_| {},
-            ))
+            told(before(e, at, |fault| {
+                *fault.pc = super::other_slot(e, *fault.pc, seed);
+            }))
         },
     },
     Trick {

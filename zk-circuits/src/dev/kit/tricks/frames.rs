@@ -1,6 +1,6 @@
 //! Frames: return addresses, saved registers, depth.
 
-use super::{Told, Trick, around, behind, is, row, told, upc, word};
+use super::{Told, Trick, around, behind, is, row, told, upc};
 use crate::cell::Cell;
 use crate::class::Class;
 use crate::dev::kit::FaultKind;
@@ -76,15 +76,9 @@ pub(super) static TRICKS: &[Trick] = &[
         what: "a function returns elsewhere",
         applies: is_exit,
         tell: |e, at, seed| {
-            let x = word(e, at, Cell::AddrX);
-            let honest = e.rows()[at][Cell::X] as u64;
-            let other = super::other_slot(e, honest as usize, seed) as u64;
-            told(around(
-                e,
-                at,
-                |fault| fault.words[x] = other,
-                |fault| fault.words[x] = honest,
-            ))
+            let honest = e.rows()[at][Cell::X] as usize;
+            let other = super::other_slot(e, honest, seed) as u64;
+            told(super::misread(e, at, other))
         },
     },
     Trick {

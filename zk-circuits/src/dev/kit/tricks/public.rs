@@ -5,7 +5,7 @@ use ff::Field;
 use halo2curves::bn256::Fr;
 
 use super::endings::instance;
-use super::{Told, Trick, around, behind, in_group, is, told, upc, word, writes};
+use super::{Told, Trick, before, behind, in_group, is, told, upc, word, writes};
 use crate::Committed;
 use crate::cell::Cell;
 use crate::class::Class;
@@ -84,18 +84,13 @@ pub(super) static TRICKS: &[Trick] = &[
         what: "the run counts from another number",
         applies: first,
         tell: |e, at, seed| {
-            told(around(
-                e,
-                at,
-                |fault| {
-                    if seed & 2 == 0 {
-                        *fault.steps += 1;
-                    } else {
-                        *fault.units += 1;
-                    }
-                },
-                |_| {},
-            ))
+            told(before(e, at, |fault| {
+                if seed & 2 == 0 {
+                    *fault.steps += 1;
+                } else {
+                    *fault.units += 1;
+                }
+            }))
         },
     },
     Trick {
@@ -219,15 +214,10 @@ pub(super) static TRICKS: &[Trick] = &[
         applies: |e, at| at > 0 && !e.is_start(at) && !is(e, at, &[Class::Equal]) && e.is_start(0),
         tell: |e, at, _| {
             let (upc, pc) = (upc(e, at), e.rows()[at][Cell::Pc] as usize);
-            let mut witness = around(
-                e,
-                0,
-                |fault| {
-                    *fault.upc = upc;
-                    *fault.pc = pc;
-                },
-                |_| {},
-            )?;
+            let mut witness = before(e, 0, |fault| {
+                *fault.upc = upc;
+                *fault.pc = pc;
+            })?;
             let slot_row = crate::shape::SLOT_ROW;
             witness.instance.pc_in = (upc as u64).wrapping_sub(slot_row as u64);
             witness.instance.slot_in = (pc as u64 + 1).wrapping_sub(slot_row as u64);

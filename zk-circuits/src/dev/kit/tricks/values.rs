@@ -1,7 +1,8 @@
 //! Wrong results, wrong operands, wrong operations.
 
 use super::{
-    Told, Trick, around, behind, is, is_fetched, op, other_word, row, told, upc, word, writes,
+    Told, Trick, around, before, behind, is, is_fetched, misread, op, other_word, row, told, upc,
+    word, writes,
 };
 use crate::cell::Cell;
 use crate::class::Class;
@@ -41,16 +42,7 @@ pub(super) static TRICKS: &[Trick] = &[
         kind: FaultKind::WrongOperand,
         what: "the first operand has another value",
         applies: |_, _| true,
-        tell: |e, at, seed| {
-            let x = word(e, at, Cell::AddrX);
-            let honest = e.rows()[at][Cell::X] as u64;
-            told(around(
-                e,
-                at,
-                |fault| fault.words[x] ^= 1 << (seed % 64),
-                |fault| fault.words[x] = honest,
-            ))
-        },
+        tell: flipped,
     },
     Trick {
         kind: FaultKind::WrongOperand,
@@ -58,12 +50,7 @@ pub(super) static TRICKS: &[Trick] = &[
         applies: writes,
         tell: |e, at, seed| {
             let y = word(e, at, Cell::AddrY);
-            told(around(
-                e,
-                at,
-                |fault| fault.words[y] ^= 1 << (seed % 64),
-                |_| {},
-            ))
+            told(before(e, at, |fault| fault.words[y] ^= 1 << (seed % 64)))
         },
     },
     Trick {
@@ -114,6 +101,12 @@ fn result(e: &Execution, at: usize, change: impl Fn(u64) -> u64) -> Told {
     }))
 }
 
+/// A row whose first operand is read with a bit flipped.
+pub(super) fn flipped(e: &Execution, at: usize, seed: u64) -> Told {
+    let honest = e.rows()[at][Cell::X] as u64;
+    told(misread(e, at, honest ^ (1 << (seed % 64))))
+}
+
 /// A small distance, up or down, never zero.
 fn distance(seed: u64) -> i128 {
     let size = 1 << (seed % 20);
@@ -121,7 +114,7 @@ fn distance(seed: u64) -> i128 {
 }
 
 /// A row that takes its operand from another word, and writes its result there if it is the second.
-fn other_operand(e: &Execution, at: usize, seed: u64, address: Cell) -> Told {
+pub(super) fn other_operand(e: &Execution, at: usize, seed: u64, address: Cell) -> Told {
     let (x, y) = (word(e, at, Cell::AddrX), word(e, at, Cell::AddrY));
     let taken = word(e, at, address);
     let honest = e.rows()[at][if address == Cell::AddrX {
@@ -131,9 +124,9 @@ fn other_operand(e: &Execution, at: usize, seed: u64, address: Cell) -> Told {
     }] as u64;
     // Whatever the words hold when the row is reached is what the honest run has there.
     let mut words = e.witness().entry.clone();
-    for before in &e.rows()[..at] {
-        if before[Cell::G1] * before[Cell::Alias] == 0 {
-            words[before[Cell::AddrY] as usize] = before[Cell::R] as u64;
+    for (index, row) in e.rows()[..at].iter().enumerate() {
+        if writes(e, index) {
+            words[row[Cell::AddrY] as usize] = row[Cell::R] as u64;
         }
     }
     let both = if taken == x { [x, y] } else { [y, x] };
