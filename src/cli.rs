@@ -3,7 +3,9 @@
 mod aggregate;
 mod args;
 mod cache;
+mod calibration;
 mod environment;
+mod estimate;
 mod export_verifier;
 mod inspect;
 mod job;
@@ -14,6 +16,7 @@ mod proof_file;
 mod prove;
 mod run;
 mod signals;
+mod trace;
 mod usage;
 mod verify;
 
@@ -118,6 +121,8 @@ fn execute(args: &Args) -> Result<Ending, Failure> {
     let common = &args.common;
     match &args.verb {
         Verb::Run(run) => run::execute(run, common),
+        Verb::Trace(trace) => trace::execute(trace, common),
+        Verb::Estimate(estimate) => estimate::execute(estimate, common),
         Verb::Keygen(keygen) => keygen::execute(keygen, common),
         Verb::Prove(prove) => prove::execute(prove, common),
         Verb::Verify(verify) => verify::execute(verify, common),

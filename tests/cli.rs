@@ -76,6 +76,17 @@ fn hex_of(slots: &[Fields]) -> String {
     hex::encode(bytecode(slots))
 }
 
+/// Counts down from `turns`; three steps, and two for each turn.
+fn loop_of(turns: i32) -> [Fields; 5] {
+    [
+        (0xb7, 1, 0, 0, turns),
+        (0x07, 1, 0, 0, -1),
+        (0x55, 1, 0, -2, 0),
+        (0xb7, 0, 0, 0, 0),
+        EXIT,
+    ]
+}
+
 /// `*(u64 *)r1 += 1; r0 = *(u64 *)r1; exit`
 fn increment() -> String {
     hex_of(&[
@@ -664,6 +675,62 @@ fn prove_reports_what_it_did() {
         .expect(0)
         .json();
     assert_eq!(json["program_id"], run["program_id"]);
+}
+
+/// An estimate is exact where it can be, and knows what it needs of memory.
+#[test]
+fn estimates_are_what_is_proved() {
+    let looped = hex_of(&loop_of(40));
+    let file = scratch("estimated.proof");
+    let keys = scratch("estimated.keys");
+    let keys = &["--insecure-test-srs", "--cache-dir", text(&keys)];
+    let run = ["--raw-hex", &looped, "--k", "10", "--chunk-size", "60"];
+    let ask = |more: &[&str]| zkbpf(&[&["estimate"], &run[..], keys, &["--json"], more].concat());
+    // Nothing is known of this machine: a small chunk is proved first.
+    let estimate = ask(&["--mode", "sequential"]).expect(0).json();
+    assert_eq!(estimate["k"], 10);
+    assert!(estimate["chunks"].as_u64() > Some(1), "{estimate}");
+    assert_eq!(estimate["at_once"], 1);
+    for field in ["prove_seconds", "cpu_seconds"] {
+        assert!(estimate[field].as_f64() > Some(0.0), "{estimate}");
+    }
+    let prove = ["prove", "-o", text(&file), "--json", "--mode", "sequential"];
+    let proved = zkbpf(&[&prove, &run[..], keys].concat()).expect(0).json();
+    for field in ["chunks", "k", "steps", "proof_bytes", "program_id"] {
+        assert_eq!(estimate[field], proved[field], "{field}");
+    }
+
+    // One after another takes less memory than all at once; a budget for one allows no more.
+    let needed = estimate["memory_bytes"].as_u64().expect("a number");
+    let parallel = ask(&["--mode", "parallel", "--threads", "3"])
+        .expect(0)
+        .json();
+    assert!(
+        parallel["memory_bytes"].as_u64() > Some(needed),
+        "{parallel}"
+    );
+    assert!(parallel["at_once"].as_u64() > Some(1), "{parallel}");
+    let budget = (needed + needed / 4).to_string();
+    let bounded = [
+        "--mode",
+        "parallel",
+        "--threads",
+        "3",
+        "--memory-budget",
+        &budget,
+    ];
+    let bounded = ask(&bounded).expect(0).json();
+    assert_eq!(bounded["at_once"], 1);
+    assert_eq!(bounded["memory_bytes"], needed);
+    for verb in [&["estimate"][..], &["prove", "-o", text(&file)]] {
+        let small = ["--memory-budget", "1000000"];
+        let refused = zkbpf(&[verb, &run[..], keys, &small].concat()).expect(4);
+        assert!(
+            refused.stderr.contains("bytes of memory"),
+            "{}",
+            refused.stderr
+        );
+    }
 }
 
 #[test]

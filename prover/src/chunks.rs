@@ -37,26 +37,18 @@ pub enum Schedule {
     Auto,
 }
 
-impl Schedule {
-    /// How many chunks are proved at once.
-    fn width(self, keys: &Keys) -> usize {
-        let threads = rayon::current_num_threads();
-        match self {
-            Self::Sequential => 1,
-            Self::Parallel => threads,
-            Self::Auto => memory::chunks_at_once(keys).map_or(threads, |fit| fit.clamp(1, threads)),
-        }
-    }
-}
-
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The keys are loaded, the trace is cut.
+    /// Keys are loaded, or made if the cache does not have them.
+    KeysNeeded,
+    /// The keys are there, the trace is cut.
     Ready {
         /// Number of chunks.
         chunks: usize,
+        /// How many are proved at once.
+        at_once: usize,
     },
     /// The job begins anew, although it had stored chunks.
     JobRestarted {
@@ -226,18 +218,19 @@ fn prove(
     job: Option<&Job>,
     observer: Observer<'_>,
 ) -> Result<Vec<ChunkProof>, Error> {
-    let keys = config.keys()?;
     if let Some(step) = trace.crosses_frames() {
         return Err(Error::CrossesFrames { step });
     }
-    let mut plan = Plan::new(trace, keys.shape, config.chunk_size())?;
-    if config.whole_program() {
-        plan = plan.with_whole_program()?;
-    }
+    let threads = rayon::current_num_threads();
+    let budget = config.memory_budget();
+    let at_once = memory::chunks_at_once(schedule, threads, config.shape()?, budget)?;
+    observer(Event::KeysNeeded);
+    let keys = config.keys()?;
+    let plan = config.plan(trace)?;
     let chunks = plan.chunk_count();
     let span = tracing::info_span!("prove", chunks, k = keys.shape.k());
     let _entered = span.enter();
-    observer(Event::Ready { chunks });
+    observer(Event::Ready { chunks, at_once });
 
     let run = Run {
         keys: &keys,
@@ -248,7 +241,7 @@ fn prove(
             selection: Arc::new(plan.program_table().selection().clone()),
         },
         claim: claim_of(trace),
-        at_once: schedule.width(&keys),
+        at_once,
         span: &span,
         observer,
     };

@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bpf_tracer::ExecutionTrace;
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::plonk::{ProvingKey, keygen_pk2};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, G1Affine};
 use verifier::{KeyId, SrsIdentity, VerifierParams, VerifyingKey};
-use zk_circuits::{ChunkCircuit, Shape};
+use zk_circuits::{ChunkCircuit, Plan, Shape};
 
 use crate::cache::{Cache, Cached, Entry};
 use crate::error::{Error, SrsError};
@@ -34,6 +35,7 @@ pub struct KeygenConfig {
     chunk_size: Option<usize>,
     whole_program: bool,
     threads: Option<usize>,
+    memory_budget: Option<u64>,
     srs: Option<SrsChoice>,
     loaded: Arc<Mutex<Loaded>>,
 }
@@ -57,6 +59,7 @@ impl KeygenConfig {
             chunk_size: None,
             whole_program: false,
             threads: None,
+            memory_budget: None,
             srs: None,
             loaded: Arc::default(),
         }
@@ -82,6 +85,14 @@ impl KeygenConfig {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// Proves no more chunks at once than fit into this many bytes, keys included, whatever the schedule.
+    /// [`Error::MemoryBudget`] if not even one fits.
+    #[must_use]
+    pub fn with_memory_budget(mut self, bytes: u64) -> Self {
+        self.memory_budget = Some(bytes);
         self
     }
 
@@ -121,6 +132,36 @@ impl KeygenConfig {
 
     pub(crate) fn threads(&self) -> Option<usize> {
         self.threads
+    }
+
+    /// Threads to prove on.
+    pub(crate) fn thread_count(&self) -> usize {
+        self.threads.unwrap_or_else(rayon::current_num_threads)
+    }
+
+    pub(crate) fn memory_budget(&self) -> Option<u64> {
+        self.memory_budget
+    }
+
+    /// The same with circuits of another size, for all that fits into one chunk.
+    pub(crate) fn with_size(&self, k: u32) -> Self {
+        Self {
+            k,
+            chunk_size: None,
+            whole_program: false,
+            memory_budget: None,
+            loaded: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// How a trace is cut.
+    pub(crate) fn plan(&self, trace: &ExecutionTrace) -> Result<Plan, Error> {
+        let plan = Plan::new(trace, self.shape()?, self.chunk_size)?;
+        Ok(match self.whole_program {
+            true => plan.with_whole_program()?,
+            false => plan,
+        })
     }
 
     /// The directory of the key cache.

@@ -21,6 +21,7 @@ mod aggregation;
 mod cache;
 mod chunks;
 mod error;
+mod estimate;
 mod files;
 mod fingerprint;
 mod job;
@@ -41,6 +42,7 @@ pub use chunks::{
     run_info,
 };
 pub use error::{AggregationFailure, ChunkFailure, Error, JobError, SrsError};
+pub use estimate::{Calibration, Estimate, Measured, estimate};
 pub use files::write_whole;
 pub use job::{Job, Restart};
 pub use keys::{KeygenConfig, Keys};

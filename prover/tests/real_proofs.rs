@@ -55,8 +55,14 @@ fn both_schedules_prove_fifty_steps_in_five_chunks() {
         verify_execution(&proofs, &claim_of(&trace), &key).expect("verified");
 
         let events = events.into_inner().expect("no panic");
-        assert_eq!(events[0], Event::Ready { chunks: 5 });
-        assert_eq!(events.len(), 11);
+        assert_eq!(events[0], Event::KeysNeeded);
+        let threads = rayon::current_num_threads();
+        let at_once = match schedule {
+            Schedule::Sequential => 1,
+            _ => threads,
+        };
+        assert_eq!(events[1], Event::Ready { chunks: 5, at_once });
+        assert_eq!(events.len(), 12);
         for chunk in 0..5 {
             assert!(events.contains(&Event::ChunkFinished { chunk }));
         }

@@ -48,7 +48,7 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
         PathBuf::from(name)
     });
     let mut config = AggregationConfig::new(&chunk_config).with_work_dir(&jobs);
-    if let Some(bytes) = args.memory_budget {
+    if let Some(bytes) = common.memory_budget {
         config = config.with_memory_budget(bytes);
     }
 

@@ -45,6 +45,10 @@ pub(crate) struct Common {
     /// proofs. For tests.
     #[arg(long, global = true)]
     pub(crate) insecure_test_srs: bool,
+    /// Memory that proving may take: fewer chunks at once if they do not fit, and nothing is started that
+    /// would take more.
+    #[arg(long, global = true, value_name = "BYTES")]
+    pub(crate) memory_budget: Option<u64>,
     /// Log more; twice for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -59,6 +63,12 @@ pub(crate) enum Verb {
     ///
     /// A program that ends in a trap is a result like any other.
     Run(Run),
+    /// Execute a program and write its steps: a page to look at, or JSON.
+    Trace(Trace),
+    /// What proving a run will take: chunks, size of the proof, memory, time on this machine.
+    ///
+    /// Time is that of chunks proved here before; without any, a small one is proved first.
+    Estimate(Estimate),
     /// Make keys and keep them in the cache.
     Keygen(Keygen),
     /// Execute a program and prove it.
@@ -188,23 +198,13 @@ pub(crate) struct Keygen {
     pub(crate) k: u32,
 }
 
+/// How a run is cut into chunks, and in which order they are proved.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Prove {
-    #[command(flatten)]
-    pub(crate) program: ProgramArgs,
-    #[command(flatten)]
-    pub(crate) input: InputArgs,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-    #[command(flatten)]
-    pub(crate) environment: EnvironmentArgs,
+pub(crate) struct ChunkArgs {
     /// Chunk circuits have 2^K rows. Default: the least K up to 17 at which one chunk holds the run, or
     /// --chunk-size steps of it; 17 if none does.
     #[arg(long, value_name = "K")]
     pub(crate) k: Option<u32>,
-    /// The proof file to write.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
     /// Most steps in a chunk. Default: as many as fit.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     pub(crate) chunk_size: Option<u32>,
@@ -215,6 +215,54 @@ pub(crate) struct Prove {
     /// Order in which chunks are proved.
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     pub(crate) mode: Mode,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) environment: EnvironmentArgs,
+    #[command(flatten)]
+    pub(crate) chunks: ChunkArgs,
+    /// The file to write: a page if its name ends in .html, the steps if it ends in .json.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Estimate {
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) environment: EnvironmentArgs,
+    #[command(flatten)]
+    pub(crate) chunks: ChunkArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prove {
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) environment: EnvironmentArgs,
+    #[command(flatten)]
+    pub(crate) chunks: ChunkArgs,
+    /// The proof file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
     /// Go on with what an interrupted proof of the same run to the same FILE has finished. Without such a
     /// proof, start.
     #[arg(long)]
@@ -321,9 +369,6 @@ pub(crate) struct Aggregate {
     /// output, until it is there.
     #[arg(long, value_name = "DIR")]
     pub(crate) work_dir: Option<PathBuf>,
-    /// Refuse to start what would take more memory than this.
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) memory_budget: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ use zkbpf::{
 };
 
 use super::Failure;
-use super::args::{Common, InputArgs, LimitArgs, LoadArgs};
+use super::args::{ChunkArgs, Common, InputArgs, LimitArgs, LoadArgs};
 
 /// Upper bound of the circuit's table operands; it takes what its size carries.
 pub(super) const LOOKUP_BITS: u32 = 8;
@@ -155,15 +155,33 @@ pub(crate) fn unprovable(trace: &ExecutionTrace) -> Option<Error> {
     Some(Error::CrossesFrames { step })
 }
 
+/// How a trace is cut, with the circuit that was asked for or the one that fits it.
+pub(crate) fn plan(trace: &ExecutionTrace, args: &ChunkArgs) -> Result<Plan, Error> {
+    if let Some(error) = unprovable(trace) {
+        return Err(error);
+    }
+    let k = match args.k {
+        Some(k) => k,
+        None => fitting_k(trace, args)?,
+    };
+    let shape = Shape::new(k, LOOKUP_BITS)?;
+    Ok(plan_of(trace, args, shape)?)
+}
+
+fn plan_of(trace: &ExecutionTrace, args: &ChunkArgs, shape: Shape) -> Result<Plan, WitnessError> {
+    let plan = Plan::new(trace, shape, args.chunk_size.map(|steps| steps as usize))?;
+    match args.whole_program {
+        true => plan.with_whole_program(),
+        false => Ok(plan),
+    }
+}
+
 /// The least `k` at which chunks need not be shorter than asked for, or at which one chunk holds the run;
 /// [`GREATEST_CHOSEN_K`] if none up to it does.
-pub(crate) fn fitting_k(
-    trace: &ExecutionTrace,
-    chunk_size: Option<usize>,
-    whole_program: bool,
-) -> Result<u32, WitnessError> {
+fn fitting_k(trace: &ExecutionTrace, args: &ChunkArgs) -> Result<u32, WitnessError> {
     let steps = trace.steps().len().max(1);
-    let chunk_size = chunk_size.unwrap_or(steps).clamp(1, steps);
+    let chunk_size = args.chunk_size.map_or(steps, |steps| steps as usize);
+    let chunk_size = chunk_size.clamp(1, steps);
     let chunks = steps.div_ceil(chunk_size);
     // A step takes at least a row.
     let enough_rows = |k: &u32| chunk_size >> k == 0;
@@ -171,14 +189,7 @@ pub(crate) fn fitting_k(
         let Ok(shape) = Shape::new(k, LOOKUP_BITS) else {
             continue;
         };
-        let plan = Plan::new(trace, shape, Some(chunk_size)).and_then(|plan| {
-            if whole_program {
-                plan.with_whole_program()
-            } else {
-                Ok(plan)
-            }
-        });
-        match plan {
+        match plan_of(trace, args, shape) {
             Ok(plan) if plan.chunk_count() <= chunks => return Ok(k),
             // Too small.
             Ok(_) | Err(WitnessError::Program(_)) => {}
@@ -209,7 +220,10 @@ pub(crate) fn require_srs(common: &Common) -> Result<(), Failure> {
 /// What to make keys with. Says so if they are worthless.
 pub(crate) fn config(common: &Common, k: u32) -> Result<KeygenConfig, Failure> {
     require_srs(common)?;
-    let config = KeygenConfig::new(k, cache_dir(common)?, LOOKUP_BITS);
+    let mut config = KeygenConfig::new(k, cache_dir(common)?, LOOKUP_BITS);
+    if let Some(bytes) = common.memory_budget {
+        config = config.with_memory_budget(bytes);
+    }
     if common.insecure_test_srs {
         tracing::warn!("INSECURE test parameters: anyone can forge such proofs");
         return Ok(config.with_insecure_test_srs());
@@ -218,6 +232,26 @@ pub(crate) fn config(common: &Common, k: u32) -> Result<KeygenConfig, Failure> {
         Some(path) => config.with_srs(path),
         None => config,
     })
+}
+
+/// What to prove a trace with: as asked for, or with the circuit that fits it.
+pub(crate) fn config_for(
+    trace: &ExecutionTrace,
+    args: &ChunkArgs,
+    common: &Common,
+) -> Result<KeygenConfig, Failure> {
+    let k = match args.k {
+        Some(k) => k,
+        None => fitting_k(trace, args).map_err(|error| failure(common, &error.into()))?,
+    };
+    let mut config = config(common, k)?;
+    if let Some(steps) = args.chunk_size {
+        config = config.with_chunk_size(steps as usize);
+    }
+    if args.whole_program {
+        config = config.with_whole_program();
+    }
+    Ok(config)
 }
 
 /// The prover's errors as those of the command line.

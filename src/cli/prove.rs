@@ -1,15 +1,16 @@
 //! `prove`: execute, prove chunk by chunk, write a proof file.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use zkbpf::prover::Measured;
 use zkbpf::{Event, ExecutionProof, Shape, claim_of, prove_execution_resumable, run_info};
 
 use super::args::{Common, Prove};
 use super::output::{self, OutcomeJson};
 use super::signals::Watch;
-use super::{Ending, Failure, environment, job, program, usage};
+use super::{Ending, Failure, calibration, environment, job, program, usage};
 
 #[derive(Serialize)]
 struct ProveJson {
@@ -39,7 +40,7 @@ struct ProveJson {
 
 pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> {
     program::require_srs(common)?;
-    if let Some(k) = args.k {
+    if let Some(k) = args.chunks.k {
         Shape::new(k, program::LOOKUP_BITS).map_err(Failure::usage)?;
     }
     let (program, source) = program::load(args.program.program.as_deref(), &args.program.load)?;
@@ -53,19 +54,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
     if let Some(error) = program::unprovable(&trace) {
         return Err(failure(error));
     }
-    let chunk_size = args.chunk_size.map(|steps| steps as usize);
-    let k = match args.k {
-        Some(k) => k,
-        None => program::fitting_k(&trace, chunk_size, args.whole_program)
-            .map_err(|error| failure(error.into()))?,
-    };
-    let mut config = program::config(common, k)?;
-    if let Some(steps) = chunk_size {
-        config = config.with_chunk_size(steps);
-    }
-    if args.whole_program {
-        config = config.with_whole_program();
-    }
+    let config = program::config_for(&trace, &args.chunks, common)?;
     let bar = output::progress(common);
     bar.set_message("keys");
     bar.tick();
@@ -82,9 +71,15 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
     let watch = Watch::new(&job, common, &bar)?;
     let (start, cpu_before) = (Instant::now(), usage::cpu_seconds());
     bar.set_message("proving");
-    let reused = AtomicUsize::new(0);
+    let (reused, at_once) = (AtomicUsize::new(0), AtomicUsize::new(1));
     let observer = |event| match event {
-        Event::Ready { chunks } => bar.set_length(chunks as u64),
+        Event::Ready {
+            chunks,
+            at_once: width,
+        } => {
+            bar.set_length(chunks as u64);
+            at_once.store(width.min(chunks), Ordering::Relaxed);
+        }
         Event::JobRestarted { .. } => {
             reused.store(0, Ordering::Relaxed);
             bar.set_position(0);
@@ -96,7 +91,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         Event::ChunkFinished { .. } => bar.inc(1),
         _ => bar.tick(),
     };
-    let schedule = args.mode.schedule();
+    let schedule = args.chunks.mode.schedule();
     let proofs = match prove_execution_resumable(&trace, &config, schedule, &job, observer) {
         Ok(proofs) => proofs,
         Err(error) => return Err(job::failed(job, common, &error)),
@@ -106,6 +101,22 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
     let cpu_seconds = usage::cpu_seconds()
         .zip(cpu_before)
         .map(|(after, before)| after - before);
+
+    let made = proofs.len().saturating_sub(reused.load(Ordering::Relaxed));
+    if let Some(cpu) = cpu_seconds {
+        let [cpu, elapsed] = [cpu, prove_seconds].map(Duration::from_secs_f64);
+        calibration::record(
+            common,
+            Measured {
+                k: info.k,
+                chunks: made,
+                at_once: at_once.into_inner(),
+                threads: rayon::current_num_threads(),
+                cpu,
+                elapsed,
+            },
+        );
+    }
 
     let proof = ExecutionProof::new(info, proofs).map_err(Failure::other)?;
     let directory = job.path().to_owned();

@@ -27,6 +27,7 @@ mod fault;
 mod group;
 pub mod kit;
 mod lint;
+mod operations;
 mod poly;
 mod search;
 mod tampered;
@@ -40,6 +41,7 @@ pub use determinism::{Ambiguity, Effort};
 pub use fault::{Fault, names, rerun};
 pub use group::{Group, group_at, groups};
 pub use lint::{Finding, lint, statics};
+pub use operations::{Operations, operations};
 pub use search::Target;
 pub use tampered::{Alteration, Tamper, Tampered, TamperingPlanner};
 

@@ -21,6 +21,7 @@ mod pages;
 mod plan;
 mod program_table;
 pub mod shape;
+mod size;
 mod step;
 mod syscalls;
 mod tables;
@@ -38,6 +39,7 @@ pub use pages::PageList;
 pub use plan::{MAX_BUDGET, Plan, Run};
 pub use program_table::{ProgramTable, TableRow};
 pub use shape::Shape;
+pub use size::CircuitSize;
 pub use witness::{
     ChunkWitness, RESERVED_ROWS, first_boundary, page_column, program_columns, public_words,
 };

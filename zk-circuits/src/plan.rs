@@ -49,6 +49,7 @@ pub struct Plan {
     budget: u64,
     outcome: Outcome,
     boundaries: Vec<Boundary>,
+    rows_of_slots: Vec<u64>,
 }
 
 /// Where one chunk ends and the next begins.
@@ -122,6 +123,7 @@ impl Plan {
             rows: machine.rows(),
         };
         let mut boundaries = vec![boundary(&machine)];
+        let mut rows_of_slots = vec![0; program.instructions().len()];
         let (mut chunk_steps, mut chunk_row) = (0, 0);
         let is_full = |machine: &Machine<'_>, chunk_row: usize| {
             machine.rows() - chunk_row + LONGEST_STRETCH > shape.step_rows()
@@ -144,6 +146,7 @@ impl Plan {
                     found,
                 });
             }
+            let rows = machine.rows();
             machine.step()?;
             while machine.end.is_none() && !machine.at_instruction() {
                 // A system call may take more rows than a chunk has.
@@ -154,6 +157,9 @@ impl Plan {
                 machine.step()?;
             }
             chunk_steps += 1;
+            if let Some(taken) = rows_of_slots.get_mut(pc as usize) {
+                *taken += (machine.rows() - rows) as u64;
+            }
         }
         if machine.state.steps == 0 {
             return Err(WitnessError::NoSteps);
@@ -176,6 +182,7 @@ impl Plan {
             budget: run.budget,
             outcome: run.outcome,
             boundaries,
+            rows_of_slots,
         })
     }
 
@@ -238,6 +245,25 @@ impl Plan {
     #[must_use]
     pub fn chunk_steps(&self, index: usize) -> u64 {
         self.boundaries[index + 1].state.steps - self.boundaries[index].state.steps
+    }
+
+    /// Rows that the steps at each slot take together.
+    #[must_use]
+    pub fn rows_of_slots(&self) -> &[u64] {
+        &self.rows_of_slots
+    }
+
+    /// Rows that a chunk's steps take, of those that the circuit has.
+    #[must_use]
+    pub fn chunk_rows(&self, index: usize) -> usize {
+        self.boundaries[index + 1].rows - self.boundaries[index].rows
+    }
+
+    /// Bytes that the words at all boundaries take.
+    #[must_use]
+    pub fn boundary_bytes(&self) -> usize {
+        let words: usize = self.boundaries.iter().map(|b| b.state.words.len()).sum();
+        words * size_of::<u64>()
     }
 
     /// The witness of one chunk. `reserved` holds, for each committed column, what its reserved rows hide.

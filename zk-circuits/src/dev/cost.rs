@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use halo2_proofs::plonk::ConstraintSystem;
 use halo2curves::bn256::Fr;
 
+use super::{Operations, operations};
 use crate::Shape;
 use crate::chunk_circuit::ChunkConfig;
+use crate::size::CircuitSize;
 
 /// Columns, degrees and sizes of the circuit of a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,13 +36,12 @@ pub fn cost(shape: Shape) -> Cost {
     let config = ChunkConfig::configure(&mut cs, shape);
     let phases = cs.advice_column_phase();
     let in_phase = |phase| phases.iter().filter(|p| **p == phase).count();
-    let (advice, fixed) = (cs.num_advice_columns(), cs.num_fixed_columns());
-    let quotient = cs.degree() - 1;
-    // Behind the commitments: the random polynomial, the quotient's pieces, two points of the opening.
-    let made = advice + 1 + quotient + 2;
-    let points = made + fixed;
-    let evaluations = cs.advice_queries().len() + cs.fixed_queries().len() + 1;
-    let proof_bytes = 32 * (made + evaluations);
+    let CircuitSize {
+        advice_columns: advice,
+        fixed_columns: fixed,
+        points,
+        proof_bytes,
+    } = CircuitSize::count(&cs);
 
     let mut report = String::new();
     let mut line = |text: &str| writeln!(report, "{text}").expect("a string");
@@ -74,6 +75,15 @@ pub fn cost(shape: Shape) -> Cost {
     line(&format!(
         "points of a verifier: {points}, proof bytes: {proof_bytes}"
     ));
+    let by_gate = operations(&cs);
+    let mut all = Operations::default();
+    for (_, counted) in &by_gate {
+        all += *counted;
+    }
+    line(&format!("operations on a row of the quotient: {all}"));
+    for (gate, counted) in by_gate {
+        line(&format!("  {gate}: {counted}"));
+    }
     line(&format!(
         "bus interactions: {}",
         config.bus.interactions.len()

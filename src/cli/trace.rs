@@ -1,0 +1,144 @@
+//! `trace`: the steps of a run, as a page to look at or as JSON to process.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use zkbpf::bpf_tracer::Step;
+use zkbpf::zk_circuits::Plan;
+use zkbpf::{ExecutionTrace, explorer};
+
+use super::args::{Common, Trace};
+use super::output::{self, OutcomeJson};
+use super::{Ending, Failure, environment, program};
+
+#[derive(Serialize)]
+struct TraceJson {
+    program_id: String,
+    #[serde(flatten)]
+    outcome: OutcomeJson,
+    steps: u64,
+    compute_units: u64,
+    /// None if the run has no proof.
+    chunks: Option<usize>,
+    bytes: u64,
+}
+
+/// A step in the JSON file. Words are hexadecimal, as JSON's readers round large numbers.
+#[derive(Serialize)]
+struct StepJson<'a> {
+    pc: u32,
+    op: &'a str,
+    depth: u32,
+    dst: String,
+    operand: String,
+    result: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<MemoryJson>,
+}
+
+#[derive(Serialize)]
+struct MemoryJson {
+    address: String,
+    before: String,
+    after: String,
+}
+
+pub(crate) fn execute(args: &Trace, common: &Common) -> Result<Ending, Failure> {
+    let is_json = match args.output.extension().and_then(|e| e.to_str()) {
+        Some("json") => true,
+        Some("html" | "htm") => false,
+        _ => {
+            return Err(Failure::usage(
+                "--output: the file's name must end in .html or .json",
+            ));
+        }
+    };
+    let (program, _) = program::load(args.program.program.as_deref(), &args.program.load)?;
+    let input = program::input(&args.input)?;
+    let environment = environment::load(&args.environment, program.dialect())?;
+    let trace = program::trace(&program, input, environment, &args.limits)?;
+    let plan = match program::plan(&trace, &args.chunks) {
+        Ok(plan) => Some(plan),
+        Err(reason) => {
+            tracing::warn!("without chunks, as this run has no proof: {reason}");
+            None
+        }
+    };
+    let bytes = if is_json {
+        write_steps(&args.output, &trace)
+            .map_err(|error| Failure::other(format!("{}: {error}", args.output.display())))?
+    } else {
+        let page = explorer::page(&trace, plan.as_ref(), &[]);
+        program::write_whole(&args.output, page.as_bytes())?;
+        page.len() as u64
+    };
+    let json = TraceJson {
+        program_id: hex::encode(program.id()),
+        outcome: trace.outcome().into(),
+        steps: trace.instruction_count(),
+        compute_units: trace.compute_units(),
+        chunks: plan.as_ref().map(Plan::chunk_count),
+        bytes,
+    };
+    let text = format!(
+        "outcome     {}\nsteps       {}\ntrace       {}, {bytes} bytes",
+        output::outcome(trace.outcome()),
+        json.steps,
+        args.output.display(),
+    );
+    output::done(common, &json, &text)
+}
+
+/// Writes one JSON object whose `steps` have a line each.
+fn write_steps(path: &Path, trace: &ExecutionTrace) -> std::io::Result<u64> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let file = tempfile::NamedTempFile::new_in(directory)?;
+    let mut writer = BufWriter::new(file.as_file());
+    let program = trace.program();
+    write!(
+        writer,
+        "{{\"program_id\":\"{}\",\"dialect\":\"{}\",\"outcome\":",
+        hex::encode(program.id()),
+        program.dialect().name()
+    )?;
+    serde_json::to_writer(&mut writer, &OutcomeJson::from(trace.outcome()))?;
+    write!(
+        writer,
+        ",\"compute_units\":{},\"steps\":[",
+        trace.compute_units()
+    )?;
+    for (index, step) in trace.steps().iter().enumerate() {
+        writer.write_all(if index == 0 { b"\n" } else { b",\n" })?;
+        serde_json::to_writer(&mut writer, &step_json(step, program.mnemonic(step.pc)))?;
+    }
+    writer.write_all(b"\n]}\n")?;
+    writer.flush()?;
+    drop(writer);
+    let bytes = file.as_file().metadata()?.len();
+    file.persist(path)
+        .map(|_: File| ())
+        .map_err(|error| error.error)?;
+    Ok(bytes)
+}
+
+fn step_json<'a>(step: &Step, op: &'a str) -> StepJson<'a> {
+    let word = |value: u64| format!("{value:#x}");
+    StepJson {
+        pc: step.pc,
+        op,
+        depth: step.depth,
+        dst: word(step.dst),
+        operand: word(step.operand),
+        result: word(step.result),
+        memory: (step.address != 0).then(|| MemoryJson {
+            address: word(step.address),
+            before: word(step.memory_before),
+            after: word(step.memory_after),
+        }),
+    }
+}
