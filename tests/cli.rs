@@ -677,6 +677,45 @@ fn prove_reports_what_it_did() {
     assert_eq!(json["program_id"], run["program_id"]);
 }
 
+#[test]
+fn traces_are_pages_or_steps() {
+    let looped = hex_of(&loop_of(3));
+    let (page, steps) = (scratch("trace.html"), scratch("trace.json"));
+    let run = ["trace", "--raw-hex", &looped, "--json", "-o"];
+    let done = zkbpf(&[&run[..], &[text(&page)]].concat()).expect(0).json();
+    for (field, value) in [("steps", 9), ("compute_units", 9), ("chunks", 1)] {
+        assert_eq!(done[field], value, "{field}");
+    }
+    assert_eq!(
+        (&done["outcome"], &done["r0"]),
+        (&json!("halt"), &json!("0x0"))
+    );
+    let html = fs::read_to_string(&page).expect("written");
+    assert_eq!(done["bytes"].as_u64(), Some(html.len() as u64));
+    assert!(html.starts_with("<!doctype html>") && html.contains("r1 += -0x1"));
+
+    zkbpf(&[&run[..], &[text(&steps)]].concat()).expect(0);
+    let file: Value = serde_json::from_slice(&fs::read(&steps).expect("written")).expect("JSON");
+    assert_eq!(file["program_id"], done["program_id"]);
+    let slots: Vec<u64> = file["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .map(|step| step["pc"].as_u64().expect("a slot"))
+        .collect();
+    assert_eq!(slots, [0, 1, 2, 1, 2, 1, 2, 3, 4]);
+    assert_eq!(file["steps"][1]["op"], "add64");
+    assert_eq!(file["steps"][1]["result"], "0x2");
+
+    let other = scratch("trace.txt");
+    let refused = zkbpf(&[&run[..], &[text(&other)]].concat()).expect(2);
+    assert!(
+        refused.stderr.contains(".html or .json"),
+        "{}",
+        refused.stderr
+    );
+}
+
 /// An estimate is exact where it can be, and knows what it needs of memory.
 #[test]
 fn estimates_are_what_is_proved() {

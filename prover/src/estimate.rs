@@ -18,7 +18,7 @@ use crate::keys::KeygenConfig;
 use crate::memory;
 
 /// Size of the circuit that is measured where nothing is known.
-const REFERENCE_K: u32 = 11;
+const REFERENCE_K: u32 = Shape::MIN_K;
 
 /// Share of the threads that one proof keeps busy, where it was not measured.
 const USUALLY_BUSY: f64 = 0.9;
