@@ -30,6 +30,7 @@ mod lint;
 mod poly;
 mod search;
 mod tampered;
+pub mod uniqueness;
 
 pub use checker::Checker;
 pub use cost::{Cost, constraint_system, cost};

@@ -1,0 +1,175 @@
+//! Operands determine outputs: proved, for all operands, by an SMT solver. That the proofs can fail is shown by
+//! removing what they need.
+#![expect(clippy::print_stderr, reason = "a proof says what it covers")]
+
+mod fixtures;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use zk_circuits::dev::uniqueness::{self, Kind, Need, Solver, Verdict};
+use zk_circuits::dev::{self, Checker};
+use zk_circuits::{ChunkWitness, Class, Shape};
+
+/// Samples of each kind that the solver finds the honest rows of.
+const SAMPLES: usize = 3;
+
+/// The solver; without one there is nothing to do but say so.
+fn solver() -> Option<Solver> {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    match Solver::find(parent) {
+        Ok(solver) => Some(solver),
+        Err(error) => {
+            eprintln!("SKIPPED, nothing is proved: {error}");
+            None
+        }
+    }
+}
+
+fn witnesses() -> &'static [ChunkWitness] {
+    static WITNESSES: OnceLock<Vec<ChunkWitness>> = OnceLock::new();
+    WITNESSES.get_or_init(|| {
+        let all = fixtures::all().into_par_iter();
+        all.flat_map_iter(|fixture| fixture.witnesses(fixtures::small(), None))
+            .collect()
+    })
+}
+
+fn kinds() -> &'static [Kind] {
+    static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+    KINDS.get_or_init(|| {
+        // The constraints of the wide shape: the narrow one has the same, with every limb split once more.
+        let wide = Checker::shared(Shape::new(17, 8).expect("supported"));
+        uniqueness::kinds(witnesses().iter(), wide).expect("every constraint is translated")
+    })
+}
+
+/// What was proved of a class.
+#[derive(Default)]
+struct Line {
+    kinds: usize,
+    queries: usize,
+    samples: usize,
+    time: Duration,
+}
+
+#[test]
+fn outputs_are_functions_of_operands() {
+    let Some(solver) = solver() else { return };
+    let kinds = kinds();
+    let classes: BTreeSet<Class> = kinds.iter().map(|kind| kind.class).collect();
+    assert!(classes.iter().eq(BTreeSet::from(uniqueness::CLASSES).iter()));
+    let start = Instant::now();
+    assert_eq!(uniqueness::lemmas_hold(&solver), Ok(Verdict::Proved));
+    let lines: Vec<(Class, Line, Vec<String>)> = kinds
+        .par_iter()
+        .map(|kind| {
+            let start = Instant::now();
+            let mut failures = Vec::new();
+            let mut line = Line {
+                kinds: 1,
+                ..Line::default()
+            };
+            let mut expect = |what: &str, verdict| {
+                line.queries += 1;
+                if verdict != Ok(Verdict::Proved) {
+                    failures.push(format!("{kind}: {what}: {verdict:?}"));
+                }
+            };
+            expect("outputs", kind.is_determined(&solver));
+            expect("words", kind.has_words(&solver));
+            if kind.rows() > 1 {
+                expect("successors", kind.goes_on(kinds, &solver));
+            }
+            for other in kind.siblings(kinds) {
+                expect(&format!("or {other}"), kind.excludes(other, &solver));
+            }
+            match kind.is_satisfiable(&solver, SAMPLES) {
+                Ok(samples) => line.samples = samples,
+                Err(error) => failures.push(error.to_string()),
+            }
+            line.time = start.elapsed();
+            (kind.class, line, failures)
+        })
+        .collect();
+    let mut table: BTreeMap<Class, Line> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for (class, line, failed) in lines {
+        let sum = table.entry(class).or_default();
+        sum.kinds += line.kinds;
+        sum.queries += line.queries;
+        sum.samples += line.samples;
+        sum.time += line.time;
+        failures.extend(failed);
+    }
+    eprintln!("{}, {:.0?}", solver.version(), start.elapsed());
+    eprintln!("class         kinds  proofs  honest rows found  seconds");
+    for (class, line) in &table {
+        eprintln!(
+            "{:<12} {:>6} {:>7} {:>18} {:>8.1}",
+            class.name(),
+            line.kinds,
+            line.queries,
+            line.samples,
+            line.time.as_secs_f64()
+        );
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The kinds are all that programs can have: of every micro-operation in the microcode of the fixtures.
+#[test]
+fn every_micro_operation_is_of_a_proved_kind() {
+    let kinds = kinds();
+    let mut count = 0;
+    for witness in witnesses() {
+        for op in dev::micro_ops(witness.microcode()) {
+            if op.class == Class::Mov {
+                assert!(uniqueness::has_word_operand(op), "{op:?}");
+            }
+            if uniqueness::CLASSES.contains(&op.class) {
+                count += 1;
+                assert!(uniqueness::covers(kinds, op), "{op:?}");
+            }
+        }
+    }
+    assert!(count > 10_000, "{count}");
+}
+
+/// Each constraint and lookup removed in turn: then there is a second solution.
+#[test]
+fn proofs_need_the_constraints() {
+    let Some(solver) = solver() else { return };
+    // One kind for each class and modifiers: the others differ in the mode and in where operands come from.
+    let mut parts: BTreeMap<(String, String), Vec<(&Kind, Need)>> = BTreeMap::new();
+    let tasks: Vec<(&Kind, (&str, &str))> = kinds()
+        .iter()
+        .flat_map(|kind| kind.parts().into_iter().map(move |part| (kind, part)))
+        .collect();
+    let start = Instant::now();
+    let results: Vec<_> = tasks
+        .into_par_iter()
+        .map(|(kind, (family, name))| {
+            let need = kind.need(family, name, &solver).expect("translated");
+            ((family.to_owned(), name.to_owned()), kind, need)
+        })
+        .collect();
+    for (part, kind, need) in results {
+        parts.entry(part).or_default().push((kind, need));
+    }
+    eprintln!("{:.0?}", start.elapsed());
+    for ((family, name), needs) in &parts {
+        let count = |need: &Need| needs.iter().filter(|(_, n)| n == need).count();
+        let [needed, implied, unknown] =
+            [Need::Needed, Need::Implied, Need::Unknown].map(|need| count(&need));
+        eprintln!("{family}: {name}: {needed} {implied} {unknown}");
+        for (kind, need) in needs {
+            if *need == Need::Unknown || needed == 0 {
+                eprintln!("   {need:?}: {kind}");
+            }
+        }
+    }
+}
