@@ -30,13 +30,19 @@ mod smt;
 mod solver;
 
 use formula::{Formula, class, constants};
-use search::Found;
+use search::{Found, Goal};
 use smt::{Writer, assert, lemmas};
 use solver::Answer;
 pub use solver::{Solver, Z3_VERSION};
 
 /// Seconds for one proof.
 const SECONDS: u32 = 20;
+
+/// Seconds for one proof that is expected to fail.
+const SHORT: u32 = 2;
+
+/// Samples tried to show that a part is needed.
+const TRIED: usize = 6;
 
 /// Samples kept of a kind.
 const SAMPLES: usize = 24;
@@ -90,7 +96,8 @@ pub enum Verdict {
 /// Whether a part of the circuit is needed for a kind of group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Without it there is a second solution beside an honest one: checked, over the field.
+    /// Without it the proofs fail, and there is a second solution beside an honest one: checked, over the
+    /// field.
     Needed,
     /// Without it the outputs are determined, and words, as well.
     Implied,
@@ -183,11 +190,11 @@ pub fn lemmas_hold(solver: &Solver) -> Result<Verdict, UniquenessError> {
     }
     let facts = lemmas(["x", "y", "z", "w", "(* x z)", "(* y w)"]);
     assert(&mut text, &format!("(not (and {}))", facts.join(" ")));
-    verdict(solver, &text)
+    verdict(solver, &text, SECONDS)
 }
 
-fn verdict(solver: &Solver, text: &str) -> Result<Verdict, UniquenessError> {
-    Ok(match solver.check(text, &[], SECONDS)? {
+fn verdict(solver: &Solver, text: &str, seconds: u32) -> Result<Verdict, UniquenessError> {
+    Ok(match solver.check(text, &[], seconds)? {
         Answer::Unsatisfiable => Verdict::Proved,
         Answer::Model(_) => Verdict::Refuted,
         Answer::Unknown(reason) => Verdict::Unknown(reason),
@@ -195,6 +202,19 @@ fn verdict(solver: &Solver, text: &str) -> Result<Verdict, UniquenessError> {
 }
 
 impl Kind {
+    /// Classes and modifiers of its rows: kinds that have these in common differ in the mode, in where operands
+    /// come from, and in whether an instruction begins.
+    #[must_use]
+    pub fn variant(&self) -> String {
+        let row = |row: &Row| {
+            let name = class(row).map_or("", Class::name);
+            let table = i128::from(class(row) == Some(Class::ShiftAmount)) * row[Cell::Imm];
+            let [m1, m2, m3] = [Cell::M1, Cell::M2, Cell::M3].map(|cell| row[cell]);
+            format!("{name} {m1}{m2}{m3} {table};")
+        };
+        self.rows.iter().map(row).collect()
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -207,7 +227,7 @@ impl Kind {
     ///
     /// If the solver does not run, or a constraint is not translated.
     pub fn is_determined(&self, solver: &Solver) -> Result<Verdict, UniquenessError> {
-        determined(solver, &self.formula)
+        determined(solver, &self.formula, SECONDS)
     }
 
     /// Results are below `2^64`, where the operand of a move is.
@@ -216,10 +236,15 @@ impl Kind {
     ///
     /// As above.
     pub fn has_words(&self, solver: &Solver) -> Result<Verdict, UniquenessError> {
-        self.words(solver, &self.formula)
+        self.words(solver, &self.formula, SECONDS)
     }
 
-    fn words(&self, solver: &Solver, formula: &Formula) -> Result<Verdict, UniquenessError> {
+    fn words(
+        &self,
+        solver: &Solver,
+        formula: &Formula,
+        seconds: u32,
+    ) -> Result<Verdict, UniquenessError> {
         let mut writer = Writer::new(formula, false)?;
         writer.operands();
         writer.solution(1);
@@ -231,7 +256,7 @@ impl Kind {
             }
         }
         writer.some_result_is_no_word(1);
-        verdict(solver, &writer.text)
+        verdict(solver, &writer.text, seconds)
     }
 
     /// The rows of the group follow one another, or those of another kind do that begins with the
@@ -264,7 +289,7 @@ impl Kind {
                     writer.assert(&format!("(not {place})"));
                 }
             }
-            let verdict = verdict(solver, &writer.text)?;
+            let verdict = verdict(solver, &writer.text, SECONDS)?;
             if verdict != Verdict::Proved {
                 return Ok(verdict);
             }
@@ -309,7 +334,7 @@ impl Kind {
                 }
             }
         }
-        verdict(solver, &two.text)
+        verdict(solver, &two.text, SECONDS)
     }
 
     /// Whether a solver finds rows for the operands of every sample, and if they are the honest ones, as far
@@ -325,7 +350,7 @@ impl Kind {
             if !self.formula.holds(sample) {
                 return fail("the honest rows");
             }
-            let Found::Solution(values) = search::search(solver, &self.formula, sample, false)?
+            let Found::Solution(values) = search::search(solver, &self.formula, sample, Goal::Any)?
             else {
                 return fail("no solution for honest operands");
             };
@@ -338,7 +363,7 @@ impl Kind {
 
     /// Family and name of what the formula consists of.
     #[must_use]
-    pub fn parts(&self) -> Vec<(&str, &str)> {
+    pub fn parts(&self) -> Vec<(&'static str, &str)> {
         self.formula.parts()
     }
 
@@ -354,27 +379,35 @@ impl Kind {
         solver: &Solver,
     ) -> Result<Need, UniquenessError> {
         let weaker = self.formula.without(family, name);
-        for sample in &self.samples {
-            if let Found::Solution(_) = search::search(solver, &weaker, sample, true)? {
-                return Ok(Need::Needed);
-            }
-        }
         let holds = |verdict| verdict == Ok(Verdict::Proved);
-        if holds(determined(solver, &weaker)) && holds(self.words(solver, &weaker)) {
+        if holds(determined(solver, &weaker, SHORT)) && holds(self.words(solver, &weaker, SHORT)) {
             return Ok(Need::Implied);
+        }
+        // Evenly spread: neighbours are often alike.
+        let step = self.samples.len().div_ceil(TRIED).max(1);
+        for goal in [Goal::Small, Goal::Large] {
+            for sample in self.samples.iter().step_by(step) {
+                if let Found::Solution(_) = search::search(solver, &weaker, sample, goal)? {
+                    return Ok(Need::Needed);
+                }
+            }
         }
         Ok(Need::Unknown)
     }
 }
 
-fn determined(solver: &Solver, formula: &Formula) -> Result<Verdict, UniquenessError> {
+fn determined(
+    solver: &Solver,
+    formula: &Formula,
+    seconds: u32,
+) -> Result<Verdict, UniquenessError> {
     let mut writer = Writer::new(formula, false)?;
     writer.operands();
     writer.solution(1);
     writer.solution(2);
     writer.differences();
     writer.some_output_differs();
-    verdict(solver, &writer.text)
+    verdict(solver, &writer.text, seconds)
 }
 
 impl fmt::Display for Kind {

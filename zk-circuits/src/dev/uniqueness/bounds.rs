@@ -59,6 +59,8 @@ impl Bounds {
         let assumed = |variable: usize| match formula.places[variable].0 {
             Cell::X | Cell::Y if formula.is_shared(variable) => word,
             Cell::Imm if formula.is_shared(variable) => Bound::Between(-(1 << 64), 1 << 64),
+            // A flag of the table, or 0.
+            Cell::First => Bound::Bit,
             _ => otherwise,
         };
         let mut bounds = Self((0..formula.places.len()).map(assumed).collect());

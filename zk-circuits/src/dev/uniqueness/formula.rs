@@ -36,10 +36,7 @@ const OPERANDS: [Cell; 8] = [
 const STATE: [Cell; 4] = [Cell::Upc, Cell::Pc, Cell::Frame, Cell::Count];
 
 /// What the row behind the group says about the state there.
-const BEHIND: [&str; 2] = [
-    "First is a bit",
-    "the first row of an instruction is its slot",
-];
+const BEHIND: &str = "the first row of an instruction is its slot";
 
 /// What a lookup asks for.
 #[derive(Clone, Debug)]
@@ -126,7 +123,7 @@ impl Formula {
         let mut lookups = Vec::new();
         for row in 0..=len {
             for constraint in &checker.constraints {
-                if row == len && !BEHIND.contains(&constraint.name.as_str()) {
+                if row == len && constraint.name != BEHIND {
                     continue;
                 }
                 let Ok(item) = reduction.reduce(&constraint.poly, row) else {

@@ -1,6 +1,5 @@
-//! Searches for one solution, exactly, next to an honest one: the operands are numbers.
-
-use std::collections::HashMap;
+//! Searches for one solution next to an honest one. The operands are numbers, so that products are exact; a
+//! solution is checked over the field.
 
 use ff::Field;
 use halo2curves::bn256::Fr;
@@ -15,10 +14,21 @@ use crate::cell::FREE_BITS;
 use crate::dev::group::Local;
 
 /// Seconds for one search.
-const SECONDS: u32 = 5;
+const SECONDS: u32 = 3;
 
 /// Cells of which nothing is known are searched below this power of two.
 const OTHERWISE: Bound = Bound::Bits(130);
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Any solution.
+    Any,
+    /// Another output, or a result that is no word; every cell a small integer.
+    Small,
+    /// Another output, with cells of which nothing is known anywhere in the field, the honest bits.
+    Large,
+}
 
 /// What a search came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,101 +41,227 @@ pub(super) enum Found {
     Unknown(String),
 }
 
-/// Looks for a solution with the honest operands; `forged`: with another output, or a result that is no word.
+/// A formula while variables are replaced.
+struct State<'a> {
+    formula: &'a Formula,
+    bounds: Bounds,
+    constraints: Vec<Local>,
+    values: Vec<Option<Fr>>,
+    /// Variables that are sums of others.
+    sums: Vec<(usize, Local)>,
+}
+
+/// Looks for a solution with the honest operands.
 pub(super) fn search(
     solver: &Solver,
     formula: &Formula,
     honest: &[Fr],
-    forged: bool,
+    goal: Goal,
 ) -> Result<Found, UniquenessError> {
     let mut bounds = Bounds::looked_up(formula, OTHERWISE)?;
     for (variable, (cell, _)) in formula.places.iter().enumerate() {
-        if FREE_BITS.contains(cell) && bounds.0[variable] == OTHERWISE {
+        if goal != Goal::Large && FREE_BITS.contains(cell) && bounds.0[variable] == OTHERWISE {
             bounds.0[variable] = Bound::Between(-1, 2);
         }
     }
-    let behind = formula.variable((Cell::First, formula.len as i32));
-    let is_known = |v: usize| formula.is_shared(v) || Some(v) == behind;
-    let names: Vec<String> = (0..formula.places.len()).map(|v| format!("v{v}")).collect();
-    let mut text = String::new();
-    for variable in (0..names.len()).filter(|v| !is_known(*v)) {
-        let (least, most) = bounds.interval(variable);
-        declare(&mut text, &names[variable], &least, &most);
+    let is_known = |v: usize| {
+        let (cell, row) = formula.places[v];
+        formula.is_shared(v)
+            || cell == Cell::First && row == formula.len as i32
+            || goal == Goal::Large && bounds.0[v] == Bound::Bit
+    };
+    let values = (0..honest.len()).map(|v| is_known(v).then_some(honest[v]));
+    let mut state = State {
+        formula,
+        values: values.collect(),
+        bounds,
+        constraints: formula.constraints.iter().map(|c| c.item.clone()).collect(),
+        sums: Vec::new(),
+    };
+    state.substitute();
+    if goal == Goal::Large {
+        state.eliminate();
     }
-    for (index, part) in formula.constraints.iter().enumerate() {
-        let local = specialised(&part.item, honest, &is_known);
-        let mut sum = vec!["0".to_owned()];
-        for (coefficient, variables) in &local.0 {
-            let (bits, others) = bounds.split(variables);
-            let name = |v: Vec<usize>| v.into_iter().map(|v| names[v].clone()).collect();
-            let (bits, others): (Vec<String>, Vec<String>) = (name(bits), name(others));
-            sum.push(guarded(coefficient, &bits, &others));
-        }
-        match bounds.multiple(&local) {
-            Some(0) => {}
-            Some(most) => {
-                let name = format!("multiple{index}");
-                declare(&mut text, &name, &format!("(- {most})"), &most.to_string());
-                sum.push(format!("(* {} {name})", modulus()));
-            }
-            None => return Ok(Found::Unknown("the bounds are too wide".into())),
-        }
-        assert(&mut text, &format!("(= 0 (+ {}))", sum.join(" ")));
-    }
-    for (index, part) in formula.lookups.iter().enumerate() {
-        lookup(&mut text, index, &part.item, &names);
-    }
-    if forged {
-        let differs = |v: &usize| format!("(not (= {} {}))", names[*v], numeral(&honest[*v]));
-        let outputs = formula.outputs.iter().map(differs);
-        let results = formula.results.iter().map(|v| no_word(&names[*v]));
-        let goal: Vec<String> = outputs.chain(results).collect();
-        assert(&mut text, &format!("(or {})", goal.join(" ")));
-    }
-    let unknown: Vec<String> = (0..names.len())
-        .filter(|v| !is_known(*v))
-        .map(|v| names[v].clone())
-        .collect();
-    Ok(match solver.check(&text, &unknown, SECONDS)? {
-        Answer::Unsatisfiable => Found::Nothing,
-        Answer::Unknown(reason) => Found::Unknown(reason),
-        Answer::Model(model) => {
-            let values = values(&names, honest, &model);
-            let differs = formula.outputs.iter().any(|v| values[*v] != honest[*v]);
-            if formula.holds(&values) && (differs || !forged) {
-                Found::Solution(values)
-            } else {
-                Found::Unknown("a model that is no solution".into())
-            }
-        }
-    })
+    state.solve(solver, honest, goal)
 }
 
-fn values(names: &[String], honest: &[Fr], model: &HashMap<String, Fr>) -> Vec<Fr> {
-    let value = |(name, honest): (&String, &Fr)| model.get(name).copied().unwrap_or(*honest);
-    names.iter().zip(honest).map(value).collect()
+impl State<'_> {
+    /// Puts numbers in the place of known variables; one that a constraint alone decides is known.
+    fn substitute(&mut self) {
+        loop {
+            for local in &mut self.constraints {
+                *local = specialised(local, &self.values);
+            }
+            self.constraints.retain(|local| !local.0.is_empty());
+            let decided = self.constraints.iter().find_map(|local| {
+                let [variable] = *local.variables().as_slice() else {
+                    return None;
+                };
+                let (coefficient, rest) = isolate(local, variable)?;
+                let inverse: Fr = Option::from(coefficient.invert())?;
+                Some((variable, -rest.evaluate(&[]) * inverse))
+            });
+            let Some((variable, value)) = decided else {
+                return;
+            };
+            self.values[variable] = Some(value);
+        }
+    }
+
+    /// Removes variables of which nothing is known: a constraint says what they are.
+    fn eliminate(&mut self) {
+        loop {
+            let free = |v: &usize| self.bounds.0[*v] == OTHERWISE && self.values[*v].is_none();
+            let found = self.constraints.iter().enumerate().find_map(|(at, local)| {
+                let variables = local.variables();
+                variables
+                    .into_iter()
+                    .filter(free)
+                    .find_map(|v| isolate(local, v).map(|(c, rest)| (at, v, c, rest)))
+            });
+            let Some((at, variable, coefficient, rest)) = found else {
+                return;
+            };
+            let inverse: Option<Fr> = coefficient.invert().into();
+            let scale = -inverse.unwrap_or(Fr::ZERO);
+            let sum = Local(rest.0.into_iter().map(|(c, v)| (c * scale, v)).collect());
+            self.constraints.remove(at);
+            for local in &mut self.constraints {
+                *local = replaced(local, variable, &sum);
+            }
+            self.constraints.retain(|local| !local.0.is_empty());
+            self.sums.push((variable, sum));
+        }
+    }
+
+    fn solve(
+        mut self,
+        solver: &Solver,
+        honest: &[Fr],
+        goal: Goal,
+    ) -> Result<Found, UniquenessError> {
+        let name = |v: usize| format!("v{v}");
+        let value = |v: usize| self.values[v].map_or_else(|| name(v), |value| numeral(&value));
+        let is_sum = |v: usize| self.sums.iter().any(|(sum, _)| *sum == v);
+        let unknown: Vec<usize> = (0..honest.len())
+            .filter(|v| self.values[*v].is_none() && !is_sum(*v))
+            .collect();
+        let mut text = String::new();
+        for variable in &unknown {
+            let (least, most) = self.bounds.interval(*variable);
+            declare(&mut text, &name(*variable), &least, &most);
+        }
+        for (index, local) in self.constraints.iter().enumerate() {
+            let mut sum = vec!["0".to_owned()];
+            for (coefficient, variables) in &local.0 {
+                let (bits, others) = self.bounds.split(variables);
+                let names = |v: Vec<usize>| v.into_iter().map(name).collect::<Vec<_>>();
+                sum.push(guarded(coefficient, &names(bits), &names(others)));
+            }
+            match self.bounds.multiple(local) {
+                Some(0) => {}
+                Some(most) => {
+                    let name = format!("multiple{index}");
+                    declare(&mut text, &name, &format!("(- {most})"), &most.to_string());
+                    sum.push(format!("(* {} {name})", modulus()));
+                }
+                None => return Ok(Found::Unknown("the bounds are too wide".into())),
+            }
+            assert(&mut text, &format!("(= 0 (+ {}))", sum.join(" ")));
+        }
+        for (index, part) in self.formula.lookups.iter().enumerate() {
+            lookup(&mut text, index, &part.item, value);
+        }
+        let differs = |v: &usize| format!("(not (= {} {}))", value(*v), numeral(&honest[*v]));
+        let goals: Vec<String> = match goal {
+            Goal::Any => vec!["true".into()],
+            Goal::Small => {
+                let results = self.formula.results.iter().map(|v| no_word(&value(*v)));
+                let outputs = self.formula.outputs.iter().map(differs);
+                outputs.chain(results).collect()
+            }
+            Goal::Large => {
+                let mut inside: Vec<usize> =
+                    self.sums.iter().flat_map(|(_, sum)| sum.variables()).collect();
+                inside.retain(|v| unknown.contains(v));
+                inside.iter().map(differs).chain(["false".into()]).collect()
+            }
+        };
+        assert(&mut text, &format!("(or {})", goals.join(" ")));
+        let names: Vec<String> = unknown.iter().map(|v| name(*v)).collect();
+        let model = match solver.check(&text, &names, SECONDS)? {
+            Answer::Unsatisfiable => return Ok(Found::Nothing),
+            Answer::Unknown(reason) => return Ok(Found::Unknown(reason)),
+            Answer::Model(model) => model,
+        };
+        for variable in unknown {
+            self.values[variable] = model.get(&name(variable)).copied();
+        }
+        // Sums are of variables that were not replaced before.
+        let mut values: Vec<Fr> = self.values.iter().map(|v| v.unwrap_or(Fr::ZERO)).collect();
+        for (variable, sum) in self.sums.iter().rev() {
+            values[*variable] = sum.evaluate(&values);
+        }
+        let differs = self.formula.outputs.iter().any(|v| values[*v] != honest[*v]);
+        if self.formula.holds(&values) && (differs || goal == Goal::Any) {
+            return Ok(Found::Solution(values));
+        }
+        Ok(Found::Unknown("a model that is no solution".into()))
+    }
+}
+
+/// Coefficient and rest, if the variable occurs in one term, by itself.
+fn isolate(local: &Local, variable: usize) -> Option<(Fr, Local)> {
+    let (with, rest): (Vec<_>, Vec<_>) =
+        local.0.iter().cloned().partition(|(_, v)| v.contains(&variable));
+    match with.as_slice() {
+        [(coefficient, alone)] if alone.len() == 1 => Some((*coefficient, Local(rest))),
+        _ => None,
+    }
 }
 
 /// The polynomial with numbers for the variables that are known.
-fn specialised(local: &Local, honest: &[Fr], is_known: &impl Fn(usize) -> bool) -> Local {
-    let mut terms: Vec<(Fr, Vec<usize>)> = Vec::new();
-    for (coefficient, variables) in &local.0 {
-        let (known, rest): (Vec<usize>, Vec<usize>) =
-            variables.iter().partition(|v| is_known(**v));
-        let value = known.iter().fold(*coefficient, |c, v| c * honest[*v]);
-        match terms.iter_mut().find(|(_, other)| *other == rest) {
-            Some((sum, _)) => *sum += value,
-            None => terms.push((value, rest)),
-        }
-    }
-    terms.retain(|(c, _)| *c != Fr::ZERO);
-    Local(terms)
+fn specialised(local: &Local, values: &[Option<Fr>]) -> Local {
+    let terms = local.0.iter().map(|(coefficient, variables)| {
+        let known = variables.iter().filter_map(|v| values[*v]);
+        let rest = variables.iter().filter(|v| values[**v].is_none());
+        (known.fold(*coefficient, |c, v| c * v), rest.copied().collect())
+    });
+    merged(terms)
 }
 
-fn lookup(text: &mut String, index: usize, lookup: &Lookup, names: &[String]) {
-    let name = |local: &Local| match local.variables().first() {
-        Some(variable) => names[*variable].clone(),
-        None => "0".to_owned(),
+/// The polynomial with a sum for a variable.
+fn replaced(local: &Local, variable: usize, sum: &Local) -> Local {
+    let mut terms = local.0.clone();
+    while let Some(at) = terms.iter().position(|(_, v)| v.contains(&variable)) {
+        let (coefficient, mut rest) = terms.remove(at);
+        if let Some(place) = rest.iter().position(|v| *v == variable) {
+            rest.remove(place);
+        }
+        for (c, variables) in &sum.0 {
+            terms.push((coefficient * c, [rest.as_slice(), variables].concat()));
+        }
+    }
+    merged(terms.into_iter())
+}
+
+fn merged(terms: impl Iterator<Item = (Fr, Vec<usize>)>) -> Local {
+    let mut sums: Vec<(Fr, Vec<usize>)> = Vec::new();
+    for (coefficient, mut variables) in terms {
+        variables.sort_unstable();
+        match sums.iter_mut().find(|(_, other)| *other == variables) {
+            Some((sum, _)) => *sum += coefficient,
+            None => sums.push((coefficient, variables)),
+        }
+    }
+    sums.retain(|(c, _)| *c != Fr::ZERO);
+    Local(sums)
+}
+
+fn lookup(text: &mut String, index: usize, lookup: &Lookup, value: impl Fn(usize) -> String) {
+    let name = |local: &Local| {
+        let variables = local.variables();
+        variables.first().map_or_else(|| "0".into(), |v| value(*v))
     };
     match lookup {
         Lookup::Range(_) => {}
