@@ -173,9 +173,7 @@ pub fn groups(witness: &ChunkWitness, wide: &Checker) -> Vec<Group> {
     let tables = tables(witness);
     spans(witness)
         .into_iter()
-        .map(|(class, start, len)| {
-            Group::new(witness, wide, &columns, &tables, class, start, len)
-        })
+        .map(|(class, start, len)| Group::new(witness, wide, &columns, &tables, class, start, len))
         .collect()
 }
 
@@ -391,9 +389,8 @@ impl Group {
         let bits = (0..variables.len())
             .filter(|v| FREE_BITS.contains(&variables[*v].0) && weight[*v] > 0)
             .collect();
-        let idle = |index: usize| {
-            Class::from_flags(|cell| rows[index][cell] == 1).is_some_and(is_idle)
-        };
+        let idle =
+            |index: usize| Class::from_flags(|cell| rows[index][cell] == 1).is_some_and(is_idle);
         let outputs = (0..variables.len())
             .filter(|v| {
                 let (cell, index) = variables[*v];

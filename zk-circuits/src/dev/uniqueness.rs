@@ -21,6 +21,7 @@ use crate::builder::field;
 use crate::cell::{Cell, Row};
 use crate::class::Class;
 use crate::microcode::{MicroOp, Place};
+use crate::shape::FRAME_WORDS;
 use crate::witness::ChunkWitness;
 
 mod bounds;
@@ -170,12 +171,21 @@ pub fn covers(kinds: &[Kind], op: &MicroOp) -> bool {
     kinds.iter().any(|kind| key(&kind.rows[0]) == key(&row))
 }
 
-/// Whether `b` is a word, whatever word `x` and `y` are, and 0 in the word that is always zero.
+/// Whether the immediate is one of those that proofs are about.
+#[must_use]
+pub fn has_immediate(op: &MicroOp) -> bool {
+    op.imm.unsigned_abs() <= 1 << 64
+}
+
+/// Whether `b` is a word, whatever words `x` and `y` are; the word that is always zero is one. On entry into a
+/// function the frame pointer moves by a constant: within the stack, which the depth of calls bounds.
 #[must_use]
 pub fn has_word_operand(op: &MicroOp) -> bool {
     let no_x = op.x == Place::ZERO;
     let is_word = (0..1 << 64).contains(&op.imm);
-    is_word && (op.imm == 0 || no_x && !op.alias) && (no_x || !op.alias)
+    let frame_pointer = Place::register(10);
+    let enters = op.y == frame_pointer && op.x.offset == frame_pointer.offset - FRAME_WORDS as i32;
+    enters || is_word && (op.imm == 0 || no_x && !op.alias) && (no_x || !op.alias)
 }
 
 /// Whether the facts about products that proofs use are true of all integers.
@@ -317,9 +327,16 @@ impl Kind {
         one.operands();
         one.solution(1);
         // What is common to both is declared; the rest goes by other names.
-        let common = other.formula.places.iter().enumerate().filter(|(v, place)| {
-            other.formula.is_shared(*v) && place.1 <= 0 && self.formula.variable(**place).is_none()
-        });
+        let common = other
+            .formula
+            .places
+            .iter()
+            .enumerate()
+            .filter(|(v, place)| {
+                other.formula.is_shared(*v)
+                    && place.1 <= 0
+                    && self.formula.variable(**place).is_none()
+            });
         let common: Vec<usize> = common.map(|(v, _)| v).collect();
         two.text = std::mem::take(&mut one.text);
         two.declare_all(&common);
@@ -354,7 +371,12 @@ impl Kind {
             else {
                 return fail("no solution for honest operands");
             };
-            if self.formula.outputs.iter().any(|v| values[*v] != sample[*v]) {
+            if self
+                .formula
+                .outputs
+                .iter()
+                .any(|v| values[*v] != sample[*v])
+            {
                 return fail("another solution for honest operands");
             }
         }
@@ -372,12 +394,7 @@ impl Kind {
     /// # Errors
     ///
     /// As above.
-    pub fn need(
-        &self,
-        family: &str,
-        name: &str,
-        solver: &Solver,
-    ) -> Result<Need, UniquenessError> {
+    pub fn need(&self, family: &str, name: &str, solver: &Solver) -> Result<Need, UniquenessError> {
         let weaker = self.formula.without(family, name);
         let holds = |verdict| verdict == Ok(Verdict::Proved);
         if holds(determined(solver, &weaker, SHORT)) && holds(self.words(solver, &weaker, SHORT)) {
@@ -385,7 +402,7 @@ impl Kind {
         }
         // Evenly spread: neighbours are often alike.
         let step = self.samples.len().div_ceil(TRIED).max(1);
-        for goal in [Goal::Small, Goal::Large] {
+        for goal in [Goal::Small, Goal::LargeHonestBits, Goal::Large] {
             for sample in self.samples.iter().step_by(step) {
                 if let Found::Solution(_) = search::search(solver, &weaker, sample, goal)? {
                     return Ok(Need::Needed);

@@ -76,7 +76,8 @@ impl Bounds {
                     }
                 }
                 Lookup::Rows(locals, rows) => {
-                    for (index, local) in locals.iter().enumerate().filter(|(_, l)| !l.0.is_empty()) {
+                    for (index, local) in locals.iter().enumerate().filter(|(_, l)| !l.0.is_empty())
+                    {
                         let most = rows.iter().map(|row| magnitude(&row[index]));
                         let most = most.fold(0.0, f64::max);
                         bounds.0[only(local).ok_or_else(name)?] = Bound::Bits(bits(most));
@@ -154,9 +155,8 @@ impl Bounds {
 
     /// The bits among these variables, once each, and the others.
     pub(super) fn split(&self, variables: &[usize]) -> (Vec<usize>, Vec<usize>) {
-        let (mut bits, others): (Vec<usize>, Vec<usize>) = variables
-            .iter()
-            .partition(|v| self.0[**v] == Bound::Bit);
+        let (mut bits, others): (Vec<usize>, Vec<usize>) =
+            variables.iter().partition(|v| self.0[**v] == Bound::Bit);
         bits.dedup();
         (bits, others)
     }
@@ -183,7 +183,11 @@ fn bit(local: &Local) -> Option<usize> {
     let [(a, one), (b, two)] = local.0.as_slice() else {
         return None;
     };
-    let (square, alone) = if one.len() == 2 { (one, two) } else { (two, one) };
+    let (square, alone) = if one.len() == 2 {
+        (one, two)
+    } else {
+        (two, one)
+    };
     match (square.as_slice(), alone.as_slice()) {
         ([x, y], [z]) if x == y && y == z && *a == -*b => Some(*z),
         _ => None,

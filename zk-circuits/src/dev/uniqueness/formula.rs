@@ -283,10 +283,12 @@ impl Reduction {
     }
 
     /// The polynomial on a row. Rows of the group are neither the first nor the last of the machine: what
-    /// the circuit says about these alone is left out. So is what reads committed columns: on the same
+    /// the circuit says about these alone is left out. So is what reads columns that are no cells: on the same
     /// rows of the circuit, but about its tables.
     fn reduce(&mut self, poly: &Poly, row: usize) -> Result<Local, Foreign> {
-        let active = Matrix::fixed_index(FixedColumn::Active as usize);
+        let fixed = |column: FixedColumn| Matrix::fixed_index(column as usize);
+        let active = fixed(FixedColumn::Active);
+        let outside = [FixedColumn::First, FixedColumn::Last].map(fixed);
         let mut sums: Vec<(Fr, Vec<Result<Place, Query>>)> = Vec::new();
         for (mut coefficient, queries) in poly.terms() {
             let mut rest = Vec::new();
@@ -300,11 +302,9 @@ impl Reduction {
                         Some(value) => coefficient *= value,
                         None => rest.push(Ok(place)),
                     }
-                } else if column >= Matrix::fixed_index(0) {
-                    if column != active {
-                        coefficient = Fr::ZERO;
-                    }
-                } else {
+                } else if outside.contains(&column) {
+                    coefficient = Fr::ZERO;
+                } else if column != active {
                     rest.push(Err((column, rotation)));
                 }
             }

@@ -26,8 +26,16 @@ pub(super) enum Goal {
     Any,
     /// Another output, or a result that is no word; every cell a small integer.
     Small,
-    /// Another output, with cells of which nothing is known anywhere in the field, the honest bits.
+    /// Another output; cells of which nothing is known may be anywhere in the field.
     Large,
+    /// The same with the honest bits: so fewer products are left.
+    LargeHonestBits,
+}
+
+impl Goal {
+    fn is_large(self) -> bool {
+        matches!(self, Self::Large | Self::LargeHonestBits)
+    }
 }
 
 /// What a search came to.
@@ -60,7 +68,7 @@ pub(super) fn search(
 ) -> Result<Found, UniquenessError> {
     let mut bounds = Bounds::looked_up(formula, OTHERWISE)?;
     for (variable, (cell, _)) in formula.places.iter().enumerate() {
-        if goal != Goal::Large && FREE_BITS.contains(cell) && bounds.0[variable] == OTHERWISE {
+        if !goal.is_large() && FREE_BITS.contains(cell) && bounds.0[variable] == OTHERWISE {
             bounds.0[variable] = Bound::Between(-1, 2);
         }
     }
@@ -68,7 +76,7 @@ pub(super) fn search(
         let (cell, row) = formula.places[v];
         formula.is_shared(v)
             || cell == Cell::First && row == formula.len as i32
-            || goal == Goal::Large && bounds.0[v] == Bound::Bit
+            || goal == Goal::LargeHonestBits && bounds.0[v] == Bound::Bit
     };
     let values = (0..honest.len()).map(|v| is_known(v).then_some(honest[v]));
     let mut state = State {
@@ -79,7 +87,7 @@ pub(super) fn search(
         sums: Vec::new(),
     };
     state.substitute();
-    if goal == Goal::Large {
+    if goal.is_large() {
         state.eliminate();
     }
     state.solve(solver, honest, goal)
@@ -181,13 +189,20 @@ impl State<'_> {
                 outputs.chain(results).collect()
             }
             Goal::Large => {
-                let mut inside: Vec<usize> =
-                    self.sums.iter().flat_map(|(_, sum)| sum.variables()).collect();
+                let outputs = self.formula.outputs.iter().filter(|v| !is_sum(**v));
+                outputs.map(differs).collect()
+            }
+            Goal::LargeHonestBits => {
+                let mut inside: Vec<usize> = self
+                    .sums
+                    .iter()
+                    .flat_map(|(_, sum)| sum.variables())
+                    .collect();
                 inside.retain(|v| unknown.contains(v));
-                inside.iter().map(differs).chain(["false".into()]).collect()
+                inside.iter().map(differs).collect()
             }
         };
-        assert(&mut text, &format!("(or {})", goals.join(" ")));
+        assert(&mut text, &format!("(or false {})", goals.join(" ")));
         let names: Vec<String> = unknown.iter().map(|v| name(*v)).collect();
         let model = match solver.check(&text, &names, SECONDS)? {
             Answer::Unsatisfiable => return Ok(Found::Nothing),
@@ -202,7 +217,11 @@ impl State<'_> {
         for (variable, sum) in self.sums.iter().rev() {
             values[*variable] = sum.evaluate(&values);
         }
-        let differs = self.formula.outputs.iter().any(|v| values[*v] != honest[*v]);
+        let differs = self
+            .formula
+            .outputs
+            .iter()
+            .any(|v| values[*v] != honest[*v]);
         if self.formula.holds(&values) && (differs || goal == Goal::Any) {
             return Ok(Found::Solution(values));
         }
@@ -212,8 +231,11 @@ impl State<'_> {
 
 /// Coefficient and rest, if the variable occurs in one term, by itself.
 fn isolate(local: &Local, variable: usize) -> Option<(Fr, Local)> {
-    let (with, rest): (Vec<_>, Vec<_>) =
-        local.0.iter().cloned().partition(|(_, v)| v.contains(&variable));
+    let (with, rest): (Vec<_>, Vec<_>) = local
+        .0
+        .iter()
+        .cloned()
+        .partition(|(_, v)| v.contains(&variable));
     match with.as_slice() {
         [(coefficient, alone)] if alone.len() == 1 => Some((*coefficient, Local(rest))),
         _ => None,
@@ -225,7 +247,10 @@ fn specialised(local: &Local, values: &[Option<Fr>]) -> Local {
     let terms = local.0.iter().map(|(coefficient, variables)| {
         let known = variables.iter().filter_map(|v| values[*v]);
         let rest = variables.iter().filter(|v| values[**v].is_none());
-        (known.fold(*coefficient, |c, v| c * v), rest.copied().collect())
+        (
+            known.fold(*coefficient, |c, v| c * v),
+            rest.copied().collect(),
+        )
     });
     merged(terms)
 }
