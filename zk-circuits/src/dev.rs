@@ -31,6 +31,7 @@ mod operations;
 mod poly;
 mod search;
 mod tampered;
+pub mod uniqueness;
 
 pub use checker::Checker;
 pub use cost::{Cost, constraint_system, cost};

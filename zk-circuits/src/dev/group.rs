@@ -134,6 +134,14 @@ const fn continues(class: Class) -> bool {
     )
 }
 
+/// The bit `T` of these is not read by anything: it is free, and harmless.
+pub(super) const fn is_idle(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Exit | Class::End | Class::DivSignedEnd | Class::WordRange
+    )
+}
+
 /// Cells that a row's witness chooses.
 const FREE: [Cell; 18] = [
     Cell::R,
@@ -161,14 +169,22 @@ const STATE: [Cell; 4] = [Cell::Upc, Cell::Pc, Cell::Frame, Cell::Count];
 /// The groups of a witness.
 #[must_use]
 pub fn groups(witness: &ChunkWitness, wide: &Checker) -> Vec<Group> {
+    let columns = witness.columns();
+    let tables = tables(witness);
+    spans(witness)
+        .into_iter()
+        .map(|(class, start, len)| Group::new(witness, wide, &columns, &tables, class, start, len))
+        .collect()
+}
+
+/// Class of the first row, its index, and the number of rows of every group.
+pub(super) fn spans(witness: &ChunkWitness) -> Vec<(Class, usize, usize)> {
     let rows = &witness.rows;
     let class = |index: usize| {
         rows.get(index)
             .and_then(|row| Class::from_flags(|cell| row[cell] == 1))
     };
-    let columns = witness.columns();
-    let tables = tables(witness);
-    let mut groups = Vec::new();
+    let mut spans = Vec::new();
     let mut start = 0;
     while let Some(first) = class(start) {
         let mut len = 1;
@@ -184,12 +200,10 @@ pub fn groups(witness: &ChunkWitness, wide: &Checker) -> Vec<Group> {
             }
             len += 1;
         }
-        groups.push(Group::new(
-            witness, wide, &columns, &tables, first, start, len,
-        ));
+        spans.push((first, start, len));
         start += len;
     }
-    groups
+    spans
 }
 
 /// The group of `len` rows from the row of this index, whatever they are.
@@ -375,13 +389,8 @@ impl Group {
         let bits = (0..variables.len())
             .filter(|v| FREE_BITS.contains(&variables[*v].0) && weight[*v] > 0)
             .collect();
-        // The bit `T` of these is not read by anything: it is free, and harmless.
-        let idle = |index: usize| {
-            matches!(
-                Class::from_flags(|cell| rows[index][cell] == 1),
-                Some(Class::Exit | Class::End | Class::DivSignedEnd | Class::WordRange)
-            )
-        };
+        let idle =
+            |index: usize| Class::from_flags(|cell| rows[index][cell] == 1).is_some_and(is_idle);
         let outputs = (0..variables.len())
             .filter(|v| {
                 let (cell, index) = variables[*v];
