@@ -37,7 +37,7 @@ use solver::Answer;
 pub use solver::{Solver, Z3_VERSION};
 
 /// Seconds for one proof.
-const SECONDS: u32 = 20;
+const SECONDS: u32 = 60;
 
 /// Seconds for one proof that is expected to fail.
 const SHORT: u32 = 2;
