@@ -23,7 +23,7 @@ const MAX_CHANGES: usize = 4;
 /// halo2 makes tables for so many rows as a key says; those of larger circuits take seconds, and are left out.
 const MAX_K: u32 = 16;
 /// The largest size that a reader lets through.
-const CAP_K: u32 = 25;
+const CAP_K: u32 = 22;
 /// Magic and format, which no identity covers.
 const HEAD: usize = 10;
 /// Where the transcript representative of halo2's key is, and halo2's key with its length before it.

@@ -11,6 +11,7 @@
 
 mod disk;
 mod entry;
+mod inventory;
 
 use std::fs;
 use std::io;
@@ -22,19 +23,12 @@ use crate::files;
 use disk::Lock;
 use entry::{DATA, MANIFEST, manifest_of, read};
 
-/// How the names of entries begin.
-const KINDS: [&str; 4] = ["srs-", "pk-", "vk-", "aggregate-"];
+pub use inventory::{CacheEntry, CacheKind, CacheState, is_cache_file};
+
 /// How the names of unfinished entries begin: then the entry's name, `-`, and something random.
 const WRITING: &str = ".writing-";
 const DAMAGED: &str = ".damaged";
 const LOCK: &str = ".lock";
-
-/// Whether a file of this name in a cache directory belongs to the cache of keys: an entry, an unfinished or
-/// damaged one, or a lock.
-#[must_use]
-pub fn is_cache_file(name: &str) -> bool {
-    name.starts_with(WRITING) || KINDS.iter().any(|kind| name.starts_with(kind))
-}
 
 /// A directory of entries.
 #[derive(Clone, Debug)]
@@ -54,8 +48,23 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Cached<T> {
     pub(crate) value: T,
+    /// Why it is not in the cache now.
+    pub(crate) unkept: Option<Unkept>,
+}
+
+impl<T> Cached<T> {
     /// Whether it is in the cache now.
-    pub(crate) kept: bool,
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> bool {
+        self.unkept.is_none()
+    }
+}
+
+/// What could not be written, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Unkept {
+    pub(crate) entry: String,
+    pub(crate) reason: String,
 }
 
 /// What a look at an entry found.
@@ -91,7 +100,10 @@ impl Cache {
         parse: impl Fn(&[u8]) -> Option<T>,
         build: impl FnOnce() -> Result<(T, Vec<u8>), Error>,
     ) -> Result<Cached<T>, Error> {
-        let found = |value| Cached { value, kept: true };
+        let found = |value| Cached {
+            value,
+            unkept: None,
+        };
         if let Found::Entry(value) = self.look(entry, &parse) {
             return Ok(found(value));
         }
@@ -105,16 +117,19 @@ impl Cache {
             Err(error) => Err(error),
         };
         let (value, data) = build()?;
-        let kept = match place.and_then(|_lock| self.write(entry, &data)) {
-            Ok(()) => true,
+        let unkept = match place.and_then(|_lock| self.write(entry, &data)) {
+            Ok(()) => None,
             // Without locks another process may have been faster.
-            Err(_) if matches!(self.look(entry, &parse), Found::Entry(_)) => true,
+            Err(_) if matches!(self.look(entry, &parse), Found::Entry(_)) => None,
             Err(error) => {
                 self.warn(entry, &error);
-                false
+                Some(Unkept {
+                    entry: entry.name.clone(),
+                    reason: error.to_string(),
+                })
             }
         };
-        Ok(Cached { value, kept })
+        Ok(Cached { value, unkept })
     }
 
     fn look<T>(&self, entry: &Entry, parse: &impl Fn(&[u8]) -> Option<T>) -> Found<T> {
@@ -144,7 +159,8 @@ impl Cache {
     /// Removes unfinished entries whose writers are gone: those of this entry, whose lock is held here, and
     /// those whose lock nobody holds.
     fn remove_unfinished(&self, own: &Entry) {
-        let unfinished = self.names().filter_map(|file| {
+        let files = self.names().filter(|file| is_cache_file(file));
+        let unfinished = files.filter_map(|file| {
             let (name, _) = file.strip_prefix(WRITING)?.rsplit_once('-')?;
             Some((self.root.join(&file), name.to_owned()))
         });

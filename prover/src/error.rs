@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use verifier::{ChunkError, DecodeError, VerifyError};
+use verifier::{ChunkError, DecodeError, SrsIdentity, VerifyError};
 use zk_circuits::{ShapeError, WitnessError};
 
 /// Why there are no keys or no proof.
@@ -35,6 +35,16 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The keys were to be kept, and the cache cannot take them.
+    #[error("the keys cannot be kept in {}: {reason} (at `{entry}`)", directory.display())]
+    NotKept {
+        /// The cache's directory.
+        directory: PathBuf,
+        /// The first entry that could not be written.
+        entry: String,
+        /// Why.
+        reason: String,
     },
     /// The keys cannot be made.
     #[error("key generation failed: {reason}")]
@@ -196,6 +206,14 @@ pub enum SrsError {
          anyone can forge proofs"
     )]
     Insecure,
+    /// It is another string than the one that was asked for.
+    #[error("it holds the string {found}, not {expected}")]
+    Digest {
+        /// Which one it holds.
+        found: SrsIdentity,
+        /// Which one was asked for.
+        expected: SrsIdentity,
+    },
     /// The file is another one than a moment ago.
     #[error("the file was replaced while it was in use")]
     Changed,

@@ -10,8 +10,18 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If the directory cannot be written; `path` is then as it was.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole_from(path, ".tmp", bytes)
+}
+
+/// As [`write_whole`]; the names of files that killed processes leave begin as given.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_whole_from(path: &Path, prefix: &str, bytes: &[u8]) -> io::Result<()> {
     let directory = directory_of(path);
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(prefix)
+        .tempfile_in(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

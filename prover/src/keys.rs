@@ -9,10 +9,10 @@ use halo2_proofs::SerdeFormat;
 use halo2_proofs::plonk::{ProvingKey, keygen_pk2};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, G1Affine};
-use verifier::{KeyId, SrsIdentity, VerifierParams, VerifyingKey};
+use verifier::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey};
 use zk_circuits::{ChunkCircuit, Plan, Shape};
 
-use crate::cache::{Cache, Cached, Entry};
+use crate::cache::{Cache, Cached, Entry, Unkept};
 use crate::error::{Error, SrsError};
 use crate::fingerprint::fingerprint;
 use crate::srs::{self, Srs, SrsFile, insecure_identity};
@@ -21,7 +21,32 @@ use crate::srs::{self, Srs, SrsFile, insecure_identity};
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum SrsChoice {
     InsecureTest,
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// The digest that it must have.
+        pinned: Option<[u8; 32]>,
+    },
+}
+
+impl SrsChoice {
+    /// Which string it is, by the head of the file.
+    fn identity(&self) -> Result<SrsIdentity, Error> {
+        let Self::File { path, pinned } = self else {
+            return Ok(insecure_identity());
+        };
+        let found = SrsFile::open(path)?.identity();
+        let expected = SrsIdentity {
+            kind: SrsKind::File,
+            digest: pinned.unwrap_or(found.digest),
+        };
+        if found == expected {
+            return Ok(found);
+        }
+        Err(Error::Srs {
+            path: path.clone(),
+            reason: SrsError::Digest { found, expected },
+        })
+    }
 }
 
 /// What to prove with: circuit size, cache, chunk size, parameters.
@@ -102,7 +127,17 @@ impl KeygenConfig {
     /// same give the same keys.
     #[must_use]
     pub fn with_srs(self, path: impl Into<PathBuf>) -> Self {
-        self.with_choice(SrsChoice::File(path.into()))
+        let path = path.into();
+        self.with_choice(SrsChoice::File { path, pinned: None })
+    }
+
+    /// As [`with_srs`](Self::with_srs), and the string must have this digest ([`SrsIdentity::digest`]).
+    #[must_use]
+    pub fn with_pinned_srs(self, path: impl Into<PathBuf>, digest: [u8; 32]) -> Self {
+        self.with_choice(SrsChoice::File {
+            path: path.into(),
+            pinned: Some(digest),
+        })
     }
 
     /// Uses parameters whose secret is public: **anyone can forge proofs under them**. For tests.
@@ -170,6 +205,14 @@ impl KeygenConfig {
         &self.cache_dir
     }
 
+    /// Which parameters were chosen. Reads the head of their file; the rest is checked when keys are made.
+    ///
+    /// # Errors
+    /// If none were, the file is unusable, or it is not the one that was pinned.
+    pub fn srs(&self) -> Result<SrsIdentity, Error> {
+        self.srs.as_ref().ok_or(Error::MissingSrs)?.identity()
+    }
+
     /// The circuit's shape.
     ///
     /// # Errors
@@ -184,12 +227,41 @@ impl KeygenConfig {
     /// If no parameters were chosen, or they are unusable. A cache that cannot be used is a warning; see
     /// [`Keys::kept`].
     pub fn keys(&self) -> Result<Arc<Keys>, Error> {
+        self.load(false)
+    }
+
+    /// The keys, as [`keys`](Self::keys) gives them, for those who make them to have them in the cache.
+    ///
+    /// # Errors
+    /// As [`keys`](Self::keys), and [`Error::NotKept`] if the cache does not have them all afterwards.
+    pub fn kept_keys(&self) -> Result<Arc<Keys>, Error> {
+        let keys = self.load(true)?;
+        match &keys.unkept {
+            None => Ok(keys),
+            Some(unkept) => Err(self.not_kept(unkept)),
+        }
+    }
+
+    fn not_kept(&self, Unkept { entry, reason }: &Unkept) -> Error {
+        Error::NotKept {
+            directory: self.cache_dir.clone(),
+            entry: entry.clone(),
+            reason: reason.clone(),
+        }
+    }
+
+    fn load(&self, must_keep: bool) -> Result<Arc<Keys>, Error> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = &loaded.keys {
             return Ok(Arc::clone(keys));
         }
         let store = Store::new(self)?;
-        let keys = Arc::new(store.keys()?);
+        let srs = store.cached_srs(store.shape.k())?;
+        // Before minutes of work for nothing.
+        if let Some(unkept) = srs.unkept.as_ref().filter(|_| must_keep) {
+            return Err(self.not_kept(unkept));
+        }
+        let keys = Arc::new(store.keys(srs)?);
         loaded.verifying = Some(Arc::clone(&keys.verifying));
         loaded.keys = Some(Arc::clone(&keys));
         Ok(keys)
@@ -221,7 +293,7 @@ pub struct Keys {
     pub(crate) params: ParamsKZG<Bn256>,
     pub(crate) proving: ProvingKey<G1Affine>,
     pub(crate) verifying: Arc<VerifyingKey>,
-    kept: bool,
+    unkept: Option<Unkept>,
 }
 
 impl fmt::Debug for Keys {
@@ -248,7 +320,7 @@ impl Keys {
     /// Whether the cache has them all. Otherwise it could not be written, and they are made again next time.
     #[must_use]
     pub fn kept(&self) -> bool {
-        self.kept
+        self.unkept.is_none()
     }
 
     /// halo2's proving key.
@@ -278,10 +350,7 @@ impl<'a> Store<'a> {
     pub(crate) fn new(config: &'a KeygenConfig) -> Result<Self, Error> {
         let choice = config.srs.as_ref().ok_or(Error::MissingSrs)?;
         let shape = config.shape()?;
-        let identity = match choice {
-            SrsChoice::InsecureTest => insecure_identity(),
-            SrsChoice::File(path) => SrsFile::open(path)?.identity(),
-        };
+        let identity = choice.identity()?;
         let fingerprint = fingerprint(shape, identity).map_err(keygen_error)?;
         let cache = Cache::new(&config.cache_dir);
         Ok(Self {
@@ -308,7 +377,7 @@ impl<'a> Store<'a> {
         let digest = &hex::encode(self.identity.digest)[..32];
         let name = match self.choice {
             SrsChoice::InsecureTest => format!("srs-insecure-k{k}-{digest}"),
-            SrsChoice::File(_) => format!("srs-k{k}-{digest}"),
+            SrsChoice::File { .. } => format!("srs-k{k}-{digest}"),
         };
         let build = || {
             let srs = match self.choice {
@@ -316,7 +385,7 @@ impl<'a> Store<'a> {
                     tracing::warn!("using INSECURE test parameters: anyone can forge proofs");
                     Srs::insecure_test(k)
                 }
-                SrsChoice::File(path) => self.import(path, k)?,
+                SrsChoice::File { path, .. } => self.import(path, k)?,
             };
             let bytes = srs.to_bytes();
             Ok((srs, bytes))
@@ -339,11 +408,10 @@ impl<'a> Store<'a> {
         file.read(k)
     }
 
-    fn keys(&self) -> Result<Keys, Error> {
+    fn keys(&self, srs: Cached<Srs>) -> Result<Keys, Error> {
         let span = tracing::info_span!("keys", k = self.shape.k(), srs = %self.identity);
         let _entered = span.enter();
-        let srs = self.cached_srs(self.shape.k())?;
-        let (srs_kept, s_g2) = (srs.kept, srs.value.s_g2);
+        let s_g2 = srs.value.s_g2;
         let (params, g_lagrange) = srs.value.into_params();
         let verifying_of = |proving: &ProvingKey<G1Affine>| {
             let params = VerifierParams {
@@ -391,7 +459,7 @@ impl<'a> Store<'a> {
         Ok(Keys {
             shape: self.shape,
             params,
-            kept: srs_kept && proving.kept && cached.kept,
+            unkept: srs.unkept.or(proving.unkept).or(cached.unkept),
             proving: proving.value,
             verifying: Arc::new(verifying),
         })

@@ -35,7 +35,7 @@ pub use aggregation::{
     AggregationConfig, AggregationEvent, Aggregator, LayerKind, SpanProof, aggregate,
     aggregate_observed,
 };
-pub use cache::is_cache_file;
+pub use cache::{CacheEntry, CacheKind, CacheState, is_cache_file};
 pub use chunks::{
     Event, Schedule, claim_of, prove_execution_chunked, prove_execution_chunked_auto,
     prove_execution_chunked_parallel, prove_execution_observed, prove_execution_resumable,
@@ -43,6 +43,6 @@ pub use chunks::{
 };
 pub use error::{AggregationFailure, ChunkFailure, Error, JobError, SrsError};
 pub use estimate::{Calibration, Estimate, Measured, estimate};
-pub use files::write_whole;
+pub use files::{write_whole, write_whole_from};
 pub use job::{Job, Restart};
 pub use keys::{KeygenConfig, Keys};

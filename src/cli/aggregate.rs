@@ -8,7 +8,7 @@ use serde::Serialize;
 use zkbpf::{AggregationConfig, AggregationEvent, aggregate_observed};
 
 use super::args::{Aggregate, Common};
-use super::output;
+use super::output::{self, SrsJson};
 use super::proof_file::ProofFile;
 use super::{Ending, Failure, program, usage};
 
@@ -29,7 +29,8 @@ struct AggregateJson {
     evm_proof_bytes: usize,
     /// The prover checks the proof before it lets go of it.
     verified: bool,
-    srs: String,
+    #[serde(flatten)]
+    srs: SrsJson,
     key: String,
 }
 
@@ -42,6 +43,9 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
     };
     let failure = |error| program::failure(common, &error);
     let chunk_config = program::config(common, proof.info().k)?;
+    if let Some(reason) = program::other_parameters(common, &chunk_config, proof.info().srs)? {
+        return Err(Failure::input(format!("{}: {reason}", args.file.display())));
+    }
     let jobs = args.work_dir.clone().unwrap_or_else(|| {
         let mut name = args.output.clone().into_os_string();
         name.push(".jobs");
@@ -86,10 +90,10 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
         proof_bytes: bytes.len(),
         evm_proof_bytes: aggregate.proof.len(),
         verified: true,
-        srs: info.srs.to_string(),
+        srs: info.srs.into(),
         key: aggregate.key.to_string(),
     };
-    let text = format!(
+    let mut text = format!(
         "aggregate   {} in one proof of {} bytes\nfile        {}, {} bytes\ntook        {:.0} s\n\
          srs         {}\nkey         {}\nprogram id  {}",
         output::chunks(json.chunks),
@@ -97,9 +101,10 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
         args.output.display(),
         json.proof_bytes,
         json.aggregate_seconds,
-        json.srs,
+        json.srs.text(),
         json.key,
         json.program_id
     );
+    json.srs.warn(&mut text);
     output::done(common, &json, &text)
 }

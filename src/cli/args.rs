@@ -41,6 +41,9 @@ pub(crate) struct Common {
         conflicts_with = "insecure_test_srs"
     )]
     pub(crate) srs: Option<PathBuf>,
+    /// The string that the file must hold: what is printed behind `file:` as `srs`. Anything else is refused.
+    #[arg(long, global = true, value_name = "HEX", requires = "srs", value_parser = parse_digest)]
+    pub(crate) srs_digest: Option<[u8; 32]>,
     /// INSECURE: use a structured reference string whose secret is public, so that anyone can forge
     /// proofs. For tests.
     #[arg(long, global = true)]
@@ -69,7 +72,7 @@ pub(crate) enum Verb {
     ///
     /// Time is that of chunks proved here before; without any, a small one is proved first.
     Estimate(Estimate),
-    /// Make keys and keep them in the cache.
+    /// Make keys and keep them in the cache, or fail.
     Keygen(Keygen),
     /// Execute a program and prove it.
     ///
@@ -396,9 +399,9 @@ pub(crate) struct ExportVerifier {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Cache {
-    /// List what it holds.
+    /// List what it holds, compared with its digests: reads all of it.
     List,
-    /// Remove what it holds.
+    /// Remove what it holds, except what another process is writing, and files of others.
     Clear,
     /// Print where it is.
     Path,
@@ -409,6 +412,14 @@ fn parse_dialect(name: &str) -> Result<Dialect, String> {
         let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
         format!("not supported; there are: {}", names.join(", "))
     })
+}
+
+fn parse_digest(text: &str) -> Result<[u8; 32], String> {
+    let digits = text.strip_prefix("file:").unwrap_or(text);
+    let mut digest = [0; 32];
+    hex::decode_to_slice(digits, &mut digest)
+        .map_err(|error| format!("64 hexadecimal digits: {error}"))?;
+    Ok(digest)
 }
 
 fn parse_u64(text: &str) -> Result<u64, String> {

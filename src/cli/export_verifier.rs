@@ -8,8 +8,9 @@ use zkbpf::verifier::ClaimDigest;
 use zkbpf::{AggregationConfig, Claim, ExpectedOutcome, verify_aggregate};
 
 use super::args::{Common, ExportVerifier};
+use super::output::{self, SrsJson};
 use super::proof_file::ProofFile;
-use super::{Ending, Failure, environment, output, program};
+use super::{Ending, Failure, environment, program};
 
 #[derive(Serialize)]
 struct ExportJson {
@@ -19,7 +20,8 @@ struct ExportJson {
     key: String,
     slots: u32,
     proof_bytes: usize,
-    insecure: bool,
+    #[serde(flatten)]
+    srs: SrsJson,
     files: Vec<String>,
 }
 
@@ -38,6 +40,14 @@ pub(crate) fn execute(args: &ExportVerifier, common: &Common) -> Result<Ending, 
     };
     let failure = |error| program::failure(common, &error);
     let config = program::config(common, proof.info.k)?;
+    let refuse = |reason: String| {
+        let json = serde_json::json!({ "valid": false, "reason": reason });
+        output::result(common, &json, &format!("INVALID: {reason}"))?;
+        Ok(Ending::Invalid)
+    };
+    if let Some(reason) = program::other_parameters(common, &config, proof.info.srs)? {
+        return refuse(reason);
+    }
     let key = AggregationConfig::new(&config).key().map_err(failure)?;
     // The contract is fixed to what the proof was made with: that must be this program's.
     let claim = Claim {
@@ -51,9 +61,7 @@ pub(crate) fn execute(args: &ExportVerifier, common: &Common) -> Result<Ending, 
         program,
     };
     if let Err(error) = verify_aggregate(&proof, &claim, &key) {
-        let json = serde_json::json!({ "valid": false, "reason": error.to_string() });
-        output::result(common, &json, &format!("INVALID: {error}"))?;
-        return Ok(Ending::Invalid);
+        return refuse(error.to_string());
     }
     let slots = u32::try_from(claim.program.instructions().len()).map_err(Failure::other)?;
     let contracts = export_aggregate(&proof, &key, slots).map_err(Failure::other)?;
@@ -80,19 +88,19 @@ pub(crate) fn execute(args: &ExportVerifier, common: &Common) -> Result<Ending, 
         key: key.id().to_string(),
         slots,
         proof_bytes: proof.proof.len(),
-        insecure: key.chunk_key().srs().is_insecure(),
+        srs: key.chunk_key().srs().into(),
         files,
     };
     let mut text = format!(
         "contracts   {}\nsetup       {}\nkey         {}\nprogram id  {}\n\
+         srs         {}\n\
          Compile with solc 0.8.19 without the optimizer; docs/aggregation.md says how to deploy.",
         json.files.join(", "),
         json.setup,
         json.key,
-        json.program_id
+        json.program_id,
+        json.srs.text()
     );
-    if json.insecure {
-        text.push_str("\nINSECURE    the parameters are for tests: anyone can forge such proofs");
-    }
+    json.srs.warn(&mut text);
     output::done(common, &json, &text)
 }

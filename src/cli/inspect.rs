@@ -7,7 +7,7 @@ use zkbpf::ChunkProof;
 use zkbpf::zk_circuits::Selection;
 
 use super::args::{Common, Inspect};
-use super::output::{self, OutcomeJson};
+use super::output::{self, OutcomeJson, SrsJson};
 use super::proof_file::ProofFile;
 use super::{Ending, Failure};
 
@@ -25,8 +25,8 @@ struct InspectJson {
     max_steps: u64,
     input_size: u64,
     k: u32,
-    srs: String,
-    insecure: bool,
+    #[serde(flatten)]
+    srs: SrsJson,
     key: String,
     pages: usize,
     /// Whether the program table holds all of the program, not only what the run needed.
@@ -94,8 +94,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
         max_steps: info.budget,
         input_size: info.input_size,
         k: info.k,
-        srs: info.srs.to_string(),
-        insecure: info.srs.is_insecure(),
+        srs: info.srs.into(),
         aggregate: chunks.is_none(),
         key: key.to_string(),
         pages,
@@ -122,13 +121,11 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
         json.k,
         parts,
         json.proof_bytes,
-        json.srs,
+        json.srs.text(),
         json.key,
         json.program_id
     );
-    if json.insecure {
-        text.push_str("\nINSECURE    the parameters are for tests: anyone can forge such proofs");
-    }
+    json.srs.warn(&mut text);
     for chunk in json.chunks.iter().flatten() {
         // Writing to a string does not fail.
         let _ = write!(

@@ -1,18 +1,23 @@
 //! `keygen`: fill the cache.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::args::{Common, Keygen};
-use super::{Ending, Failure, output, program};
+use super::output::{self, SrsJson};
+use super::{Ending, Failure, program};
 
 #[derive(Serialize)]
 struct KeygenJson {
     key: String,
     k: u32,
-    srs: String,
+    #[serde(flatten)]
+    srs: SrsJson,
     proof_bytes: usize,
+    /// The directory that has parameters, proving key and verifying key now.
+    cache: PathBuf,
     seconds: f64,
 }
 
@@ -20,19 +25,27 @@ pub(crate) fn execute(args: &Keygen, common: &Common) -> Result<Ending, Failure>
     let config = program::config(common, args.k)?;
     let start = Instant::now();
     let keys = config
-        .keys()
+        .kept_keys()
         .map_err(|error| program::failure(common, &error))?;
     let key = keys.verifying_key();
     let json = KeygenJson {
         key: key.id().to_string(),
         k: key.shape().k(),
-        srs: key.srs().to_string(),
+        srs: key.srs().into(),
         proof_bytes: key.proof_bytes(),
+        cache: config.cache_dir().to_owned(),
         seconds: start.elapsed().as_secs_f64(),
     };
-    let text = format!(
-        "key    {}\nk      {}\nsrs    {}\nproof  {} bytes a chunk\ntook   {:.1} s",
-        json.key, json.k, json.srs, json.proof_bytes, json.seconds
+    let mut text = format!(
+        "key         {}\nk           {}\nsrs         {}\nproof       {} bytes a chunk\n\
+         kept in     {}\ntook        {:.1} s",
+        json.key,
+        json.k,
+        json.srs.text(),
+        json.proof_bytes,
+        json.cache.display(),
+        json.seconds
     );
+    json.srs.warn(&mut text);
     output::done(common, &json, &text)
 }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use zkbpf::Outcome;
+use zkbpf::{Outcome, SrsIdentity};
 
 use super::args::Common;
 use super::{Ending, Failure};
@@ -47,6 +47,45 @@ impl From<Outcome> for OutcomeJson {
                     pc,
                 }),
             },
+        }
+    }
+}
+
+/// Parameters, as fields of a JSON object.
+#[derive(Serialize)]
+pub(crate) struct SrsJson {
+    pub(crate) srs: String,
+    /// The ceremony that the string is known to come from.
+    ceremony: Option<&'static str>,
+    /// Whether anyone can forge proofs under them.
+    pub(crate) insecure: bool,
+}
+
+impl From<SrsIdentity> for SrsJson {
+    fn from(srs: SrsIdentity) -> Self {
+        Self {
+            srs: srs.to_string(),
+            ceremony: srs.ceremony(),
+            insecure: srs.is_insecure(),
+        }
+    }
+}
+
+impl SrsJson {
+    /// In words.
+    pub(crate) fn text(&self) -> String {
+        match self.ceremony {
+            Some(ceremony) => format!("{}, {ceremony}", self.srs),
+            None => self.srs.clone(),
+        }
+    }
+
+    /// What must be said of insecure ones, at the end of a text.
+    pub(crate) fn warn(&self, text: &mut String) {
+        if self.insecure {
+            text.push_str(
+                "\nINSECURE    the parameters are for tests: anyone can forge such proofs",
+            );
         }
     }
 }

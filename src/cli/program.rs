@@ -8,7 +8,8 @@ use zkbpf::bpf_tracer::{LoadError, TraceError};
 use zkbpf::prover::{Error, JobError};
 use zkbpf::zk_circuits::{Plan, WitnessError};
 use zkbpf::{
-    Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, Shape, Tracer,
+    Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, Shape,
+    SrsIdentity, Tracer,
 };
 
 use super::Failure;
@@ -228,9 +229,10 @@ pub(crate) fn config(common: &Common, k: u32) -> Result<KeygenConfig, Failure> {
         tracing::warn!("INSECURE test parameters: anyone can forge such proofs");
         return Ok(config.with_insecure_test_srs());
     }
-    Ok(match &common.srs {
-        Some(path) => config.with_srs(path),
-        None => config,
+    Ok(match (&common.srs, common.srs_digest) {
+        (Some(path), Some(digest)) => config.with_pinned_srs(path, digest),
+        (Some(path), None) => config.with_srs(path),
+        (None, _) => config,
     })
 }
 
@@ -273,20 +275,80 @@ pub(crate) fn failure(common: &Common, error: &Error) -> Failure {
     }
 }
 
+/// Why a proof file is not for the parameters that were chosen. Compared before keys are made, which may take
+/// minutes.
+pub(crate) fn other_parameters(
+    common: &Common,
+    config: &KeygenConfig,
+    found: SrsIdentity,
+) -> Result<Option<String>, Failure> {
+    let expected = config.srs().map_err(|error| failure(common, &error))?;
+    if found == expected {
+        return Ok(None);
+    }
+    let insecure = if found.is_insecure() {
+        ": the INSECURE ones, under which anyone can forge proofs"
+    } else {
+        ""
+    };
+    Ok(Some(format!(
+        "it was made with parameters {found}, not {expected}{insecure}"
+    )))
+}
+
 /// Programs that were proved or verified here, by identity.
 fn stored_path(common: &Common, id: &[u8; 32]) -> Result<PathBuf, Failure> {
-    let name = format!("program-{}.json", hex::encode(id));
-    Ok(cache_dir(common)?.join(name))
+    Ok(cache_dir(common)?.join(stored_name(id)))
+}
+
+fn stored_name(id: &[u8; 32]) -> String {
+    format!("program-{}.json", hex::encode(id))
+}
+
+/// How the names of unfinished files of stored programs begin.
+const UNFINISHED: &str = ".writing-program-";
+
+/// What the name of a file in the cache says about a stored program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It is the program of this identity.
+    Program([u8; 32]),
+    /// A killed process left it.
+    Unfinished,
+}
+
+/// Whether a file in the cache is, or was to be, a stored program.
+pub(crate) fn stored(name: &str) -> Option<Stored> {
+    if name.starts_with(UNFINISHED) {
+        return Some(Stored::Unfinished);
+    }
+    let digits = name.strip_prefix("program-")?.strip_suffix(".json")?;
+    let id = hex::decode(digits).ok()?.try_into().ok()?;
+    // In lower case, as it is written.
+    (stored_name(&id) == name).then_some(Stored::Program(id))
+}
+
+/// The program in a file, if it has this identity.
+pub(crate) fn read_stored(path: &Path, id: [u8; 32]) -> Option<Program> {
+    // A pipe would be waited for.
+    if !fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let source: Source = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    source.load().ok().filter(|program| program.id() == id)
 }
 
 /// Keeps a program for `verify --program-id`. A cache that cannot be written only costs that.
 pub(crate) fn remember(common: &Common, program: &Program, source: &Source) {
     let stored = stored_path(common, &program.id()).and_then(|path| {
-        if path.exists() {
+        if read_stored(&path, program.id()).is_some() {
             return Ok(());
         }
         let bytes = serde_json::to_vec(source).map_err(Failure::other)?;
-        write_whole(&path, &bytes)
+        let digits = &hex::encode(program.id())[..8];
+        let prefix = format!("{UNFINISHED}{digits}-");
+        zkbpf::prover::write_whole_from(&path, &prefix, &bytes)
+            .map_err(|error| Failure::other(format!("{}: {error}", path.display())))
     });
     if let Err(error) = stored {
         tracing::warn!("the program is not kept for --program-id: {error}");
@@ -298,12 +360,7 @@ pub(crate) fn recall(common: &Common, id: &str) -> Result<Program, Failure> {
     let bytes = parse_hex("--program-id", id)?;
     let id = <[u8; 32]>::try_from(bytes)
         .map_err(|_| Failure::usage("--program-id: an identity has 32 bytes"))?;
-    let path = stored_path(common, &id)?;
-    fs::read(&path)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Source>(&bytes).ok())
-        .and_then(|source| source.load().ok())
-        .filter(|program| program.id() == id)
+    read_stored(&stored_path(common, &id)?, id)
         .ok_or_else(|| Failure::usage("no program of this identity is known here: give --program"))
 }
 

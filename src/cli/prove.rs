@@ -8,7 +8,7 @@ use zkbpf::prover::Measured;
 use zkbpf::{Event, ExecutionProof, Shape, claim_of, prove_execution_resumable, run_info};
 
 use super::args::{Common, Prove};
-use super::output::{self, OutcomeJson};
+use super::output::{self, OutcomeJson, SrsJson};
 use super::signals::Watch;
 use super::{Ending, Failure, calibration, environment, job, program, usage};
 
@@ -34,7 +34,8 @@ struct ProveJson {
     proof_bytes: usize,
     /// The file's bytes were read back, parsed and verified.
     verified: bool,
-    srs: String,
+    #[serde(flatten)]
+    srs: SrsJson,
     key: String,
 }
 
@@ -146,14 +147,14 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         peak_rss_bytes: usage::peak_rss_bytes(),
         proof_bytes,
         verified: true,
-        srs: info.srs.to_string(),
+        srs: info.srs.into(),
         key: proof
             .chunks()
             .first()
             .map(|chunk| chunk.key.to_string())
             .unwrap_or_default(),
     };
-    let text = format!(
+    let mut text = format!(
         "outcome     {}\nsteps       {} in {}{} (k = {})\nunits       {}\nproof       {}, {} bytes\n\
          took        {prove_seconds:.1} s, and {keygen_seconds:.1} s for keys\nsrs         {}\n\
          program id  {}",
@@ -168,8 +169,9 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         json.compute_units,
         args.output.display(),
         json.proof_bytes,
-        json.srs,
+        json.srs.text(),
         json.program_id
     );
+    json.srs.warn(&mut text);
     output::done(common, &json, &text)
 }

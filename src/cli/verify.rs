@@ -13,7 +13,7 @@ use zkbpf::{
 };
 
 use super::args::{Common, Verify};
-use super::output::{self, OutcomeJson};
+use super::output::{self, OutcomeJson, SrsJson};
 use super::proof_file::{ProofFile, Unreadable};
 use super::{Ending, Failure, environment, program};
 
@@ -31,7 +31,8 @@ struct VerifyJson {
     input_checked: bool,
     outcome_checked: bool,
     output_checked: bool,
-    srs: String,
+    #[serde(flatten)]
+    srs: SrsJson,
     key: String,
     verify_ms: f64,
 }
@@ -73,15 +74,12 @@ pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure>
     if let Err(error) = config.shape() {
         return refuse(error.to_string());
     }
+    if let Some(reason) = program::other_parameters(common, &config, proof.info().srs)? {
+        return refuse(reason);
+    }
     let key = config
         .verifying_key()
         .map_err(|error| program::failure(common, &error))?;
-    if proof.info().srs != key.srs() {
-        let (found, expected) = (proof.info().srs, key.srs());
-        return refuse(format!(
-            "it was made with parameters {found}, not {expected}"
-        ));
-    }
     let (verified, verify_ms) = match &proof {
         ProofFile::Chunks(proof) => timed(|| verify_execution(proof.chunks(), &claim, &key)),
         ProofFile::Aggregate(proof) => {
@@ -196,7 +194,7 @@ fn accept(
         input_checked: statement.input_checked,
         outcome_checked: !args.any_outcome,
         output_checked: statement.output_checked,
-        srs: statement.srs.to_string(),
+        srs: statement.srs.into(),
         key: statement.key.to_string(),
         verify_ms,
     };
@@ -209,7 +207,7 @@ fn accept(
          program id  {}\ntook        {verify_ms:.0} ms",
         output::outcome(statement.outcome),
         json.compute_units,
-        json.srs,
+        json.srs.text(),
         json.program_id
     );
     for (checked, what) in [
@@ -220,8 +218,6 @@ fn accept(
             text.push_str(&format!("\nnot checked {what}"));
         }
     }
-    if statement.srs.is_insecure() {
-        text.push_str("\nINSECURE    the parameters are for tests: anyone can forge such proofs");
-    }
+    json.srs.warn(&mut text);
     output::done(common, &json, &text)
 }

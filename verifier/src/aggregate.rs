@@ -53,8 +53,9 @@ pub struct RootShape {
 impl RootShape {
     /// Fewest rows, as a power of two: halo2 needs some for itself.
     const MIN_K: u32 = 8;
-    /// Most rows, as a power of two: with the quotient's, as many as the field has roots of unity for.
-    const MAX_K: u32 = 25;
+    /// Most rows, as a power of two: twice those of real roots. halo2 makes tables for as many rows as a key says
+    /// before it reads the rest, of 1.2 GB at 21, 2.4 GB at 22, and twice that for each one more.
+    const MAX_K: u32 = 22;
     /// Most columns of each kind.
     const MAX_COLUMNS: u32 = 1 << 10;
 

@@ -24,6 +24,13 @@ pub(crate) const MAX_HALO2_BYTES: u64 = 1 << 20;
 /// First byte of halo2's keys.
 const HALO2_FORMAT: u32 = 2;
 
+/// Digest of the string in the files `powersOfTau28_hez_final_NN.ptau`: [`SrsIdentity::digest`] of the image of
+/// the secret that verifiers made from them have, as contracts on public chains do.
+const POWERS_OF_TAU: [u8; 32] = [
+    0xe7, 0x62, 0xc2, 0x50, 0x38, 0x04, 0xbd, 0x71, 0x7f, 0xc9, 0x87, 0x31, 0x49, 0x6d, 0x56, 0xe6,
+    0xe9, 0x17, 0x19, 0x50, 0x47, 0x2e, 0x6b, 0x47, 0xf3, 0xbe, 0x33, 0x65, 0xac, 0x44, 0xb9, 0x63,
+];
+
 /// Identity of a [`VerifyingKey`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(pub [u8; 32]);
@@ -64,6 +71,15 @@ impl SrsIdentity {
     #[must_use]
     pub const fn is_insecure(&self) -> bool {
         matches!(self.kind, SrsKind::InsecureTest)
+    }
+
+    /// The ceremony that the string is known to come from.
+    ///
+    /// A name for readers: whether to trust it remains theirs to say, and a string without one is not worse.
+    #[must_use]
+    pub fn ceremony(&self) -> Option<&'static str> {
+        let is_known = self.kind == SrsKind::File && self.digest == POWERS_OF_TAU;
+        is_known.then_some("Perpetual Powers of Tau (powersOfTau28_hez_final)")
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {

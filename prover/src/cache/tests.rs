@@ -10,10 +10,13 @@ use super::*;
 
 type Damage = fn(&Path);
 
+const NAME: &str = "pk-k10-b8-0123456789abcdef0123456789abcdef";
+const LOCK_NAME: &str = "pk-k10-b8-0123456789abcdef0123456789abcdef.lock";
+const DAMAGED_NAME: &str = "pk-k10-b8-0123456789abcdef0123456789abcdef.damaged";
 const DATA_BYTES: &[u8] = b"some key material";
 
 fn entry() -> Entry {
-    named("pk-entry")
+    named(NAME)
 }
 
 fn named(name: &str) -> Entry {
@@ -41,7 +44,8 @@ fn get(cache: &Cache) -> (Vec<u8>, bool, bool) {
             build()
         })
         .expect("building does not fail");
-    (cached.value, built.get(), cached.kept)
+    let kept = cached.kept();
+    (cached.value, built.get(), kept)
 }
 
 fn found() -> (Vec<u8>, bool, bool) {
@@ -79,7 +83,7 @@ fn entries_are_built_once() {
     assert_eq!(get(&cache), built());
     assert_eq!(get(&cache), found());
     assert_eq!(cache.load(&entry(), parse).as_deref(), Some(DATA_BYTES));
-    assert_eq!(names(&cache), ["pk-entry", "pk-entry.lock"]);
+    assert_eq!(names(&cache), [NAME, LOCK_NAME]);
     assert!(names(&cache).iter().all(|name| is_cache_file(name)));
 }
 
@@ -110,28 +114,28 @@ fn damaged_entries_are_set_aside_and_built_again() {
             write(entry.join(MANIFEST), manifest_of("pk-other", data));
         }),
         ("of another version", |entry| {
-            let manifest = manifest_of("pk-entry", DATA_BYTES);
+            let manifest = manifest_of(NAME, DATA_BYTES);
             write(entry.join(MANIFEST), manifest.replace("cache 1", "cache 0"));
         }),
         ("of no format", |entry| {
             write(entry.join(MANIFEST), b"\xff\0\xff");
         }),
         ("with a long manifest", |entry| {
-            let manifest = manifest_of("pk-entry", DATA_BYTES);
+            let manifest = manifest_of(NAME, DATA_BYTES);
             write(entry.join(MANIFEST), manifest.repeat(1000));
         }),
         ("too large", |entry| {
             let data = [DATA_BYTES, &[0; 100]].concat();
-            write(entry.join(MANIFEST), manifest_of("pk-entry", &data));
+            write(entry.join(MANIFEST), manifest_of(NAME, &data));
             write(entry.join(DATA), data);
         }),
         ("refused by its parser", |entry| {
             write(entry.join(DATA), b"other");
-            write(entry.join(MANIFEST), manifest_of("pk-entry", b"other"));
+            write(entry.join(MANIFEST), manifest_of(NAME, b"other"));
         }),
         ("panicking", |entry| {
             write(entry.join(DATA), b"panic");
-            write(entry.join(MANIFEST), manifest_of("pk-entry", b"panic"));
+            write(entry.join(MANIFEST), manifest_of(NAME, b"panic"));
         }),
         ("data is a directory", |entry| {
             fs::remove_file(entry.join(DATA)).expect("removed");
@@ -154,7 +158,7 @@ fn damaged_entries_are_set_aside_and_built_again() {
         damage(&path);
         assert!(cache.load(&entry(), parse).is_none(), "{name}");
         assert_eq!(get(&cache), built(), "{name}");
-        let expected = ["pk-entry", "pk-entry.damaged", "pk-entry.lock"];
+        let expected = [NAME, DAMAGED_NAME, LOCK_NAME];
         assert_eq!(names(&cache), expected, "{name}");
     }
 }
@@ -208,19 +212,26 @@ fn a_manifest_that_ends_anywhere_is_damaged() {
 #[test]
 fn one_damaged_entry_is_kept() {
     let (_root, cache) = cache();
-    let entries = ["pk-a", "vk-b", "srs-c"].map(named);
+    let entries = ["pk-k10-b8", "vk-k10-b8", "srs-k10"]
+        .map(|name| named(&format!("{name}-0123456789abcdef0123456789abcdef")));
     write_foreign(&cache);
     for entry in &entries {
         let get = || cache.load_or_build(entry, parse, build).expect("built");
-        assert!(get().kept);
+        assert!(get().kept());
         write(cache.path(entry, "").join(DATA), b"damaged");
-        assert!(get().kept);
+        assert!(get().kept());
     }
     let damaged: Vec<_> = names(&cache)
         .into_iter()
         .filter(|name| name.ends_with(DAMAGED))
         .collect();
-    assert_eq!(damaged, ["mine.damaged", "srs-c.damaged"]);
+    assert_eq!(
+        damaged,
+        [
+            "mine.damaged",
+            "srs-k10-0123456789abcdef0123456789abcdef.damaged"
+        ]
+    );
 }
 
 /// Something in the directory that is not the cache's.
@@ -239,10 +250,18 @@ fn what_killed_processes_left_is_removed_and_nothing_else() {
         write(path.join(DATA), b"half");
         path
     };
-    let (own, dead) = (unfinished("pk-entry"), unfinished("vk-k10-dead"));
-    let alive = unfinished("vk-k10-alive");
+    let (own, dead) = (
+        unfinished(NAME),
+        unfinished("vk-k10-dead-0123456789abcdef0123456789abcdef"),
+    );
+    let alive = unfinished("vk-k10-alive-0123456789abcdef0123456789abcdef");
     // Another process is a file that is open once more.
-    let lock = File::create(cache.root.join("vk-k10-alive.lock")).expect("created");
+    let lock = File::create(
+        cache
+            .root
+            .join("vk-k10-alive-0123456789abcdef0123456789abcdef.lock"),
+    )
+    .expect("created");
     lock.lock().expect("free");
     assert_eq!(get(&cache), built());
     assert!(!own.exists() && !dead.exists());
@@ -258,7 +277,7 @@ fn a_failed_build_leaves_nothing() {
     let (_root, cache) = cache();
     let result = cache.load_or_build(&entry(), parse, || Err(Error::MissingSrs));
     assert!(matches!(result, Err(Error::MissingSrs)));
-    assert_eq!(names(&cache), ["pk-entry.lock"]);
+    assert_eq!(names(&cache), [LOCK_NAME]);
     assert_eq!(get(&cache), built());
 }
 
@@ -274,7 +293,7 @@ fn one_of_many_builds() {
                     build()
                 });
                 let cached = cached.expect("building does not fail");
-                assert!(cached.kept);
+                assert!(cached.kept());
                 assert_eq!(cached.value, DATA_BYTES);
             });
         }
@@ -317,5 +336,80 @@ fn what_cannot_be_kept_is_used() {
     let cache = Cache::new(root.path().join("cache"));
     fs::create_dir_all(cache.path(&entry(), LOCK)).expect("created");
     assert_eq!(get(&cache), built_but_not_kept());
-    assert_eq!(names(&cache), ["pk-entry.lock"]);
+    assert_eq!(names(&cache), [LOCK_NAME]);
+}
+
+/// What there is, in which state, by the first word of each name.
+fn listed(cache: &Cache) -> Vec<(CacheKind, &'static str, String)> {
+    let entries = CacheEntry::list(&cache.root).expect("readable");
+    let entries = entries.into_iter().map(|entry| {
+        let reason = match &entry.state {
+            CacheState::Damaged { reason } => reason.clone(),
+            _ => String::new(),
+        };
+        (entry.kind, entry.state.name(), reason)
+    });
+    entries.collect()
+}
+
+#[test]
+fn the_inventory_tells_states_and_skips_foreign_files() {
+    let (_root, cache) = cache();
+    assert_eq!(listed(&cache), []);
+    assert_eq!(get(&cache), built());
+    let foreign = ["mine.damaged", "pk-notes.txt", ".writing-letters-to"];
+    for name in foreign {
+        write(cache.root.join(name), b"mine");
+    }
+    let state =
+        |state: &'static str, reason: &str| (CacheKind::ProvingKey, state, reason.to_owned());
+    let intact = [state("intact", ""), state("lock", "")];
+    assert_eq!(listed(&cache), intact);
+
+    // Looking changes nothing.
+    let data = cache.path(&entry(), "").join(DATA);
+    let damages: [(&[u8], &str); 3] = [
+        (
+            &DATA_BYTES[..5],
+            "data: it has 5 bytes, which is not its size",
+        ),
+        (
+            b"some kez material",
+            "the data is not what the manifest says",
+        ),
+        (b"", "data: it has 0 bytes, which is not its size"),
+    ];
+    for (bytes, reason) in damages {
+        write(&data, bytes);
+        for _ in 0..2 {
+            assert_eq!(listed(&cache)[0], state("damaged", reason));
+        }
+    }
+    assert_eq!(get(&cache), built());
+    let unfinished = cache.root.join(format!("{WRITING}{NAME}-aBcDeF"));
+    fs::create_dir(&unfinished).expect("created");
+    let expected = [
+        state("unfinished", ""),
+        state("intact", ""),
+        state("set-aside", ""),
+        state("lock", ""),
+    ];
+    assert_eq!(listed(&cache), expected);
+
+    // What another process is writing stays, with its lock.
+    let remove_all = || -> Vec<bool> {
+        let entries = CacheEntry::list(&cache.root).expect("readable");
+        let removed = entries.iter().map(|entry| entry.remove(&cache.root));
+        removed.map(|removed| removed.expect("removable")).collect()
+    };
+    let lock = File::open(cache.path(&entry(), LOCK)).expect("there");
+    lock.lock().expect("free");
+    assert_eq!(remove_all(), [false, true, true, false]);
+    drop(lock);
+    assert_eq!(remove_all(), [true, true]);
+    assert_eq!(names(&cache), {
+        let mut names = foreign.map(str::to_owned);
+        names.sort();
+        names
+    });
 }

@@ -7,7 +7,7 @@ use ff::Field;
 use group::{Curve, Group};
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2curves::CurveAffine;
-use halo2curves::bn256::{Fq2, G2};
+use halo2curves::bn256::{Fq, Fq2, G2};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{OsRng, RngCore, SeedableRng};
 
@@ -220,6 +220,33 @@ fn bad_raw_files_are_refused() {
     for public in [insecure::test_secret(), insecure::halo2_lib_secret()] {
         assert_eq!(load(&raw(4, public), 4).err(), Some(SrsError::Insecure));
     }
+}
+
+/// `X_2` of the PLONK verifiers that snarkjs makes from `powersOfTau28_hez_final_NN.ptau`, and that are on public
+/// chains by the hundred.
+#[test]
+fn the_perpetual_powers_of_tau_are_known_by_name() {
+    let coordinate = |digits: &str| Fq::from_str_vartime(digits).expect("a coordinate");
+    let x = Fq2::new(
+        coordinate("21831381940315734285607113342023901060522397560371972897001948545212302161822"),
+        coordinate("17231025384763736816414546592865244497437017442647097510447326538965263639101"),
+    );
+    let y = Fq2::new(
+        coordinate("2388026358213174446665280700919698872609886601280537296205114254867301080648"),
+        coordinate("11507326595632554467052522095592665270651932854513688777769618397986436103170"),
+    );
+    let image = Option::<G2Affine>::from(G2Affine::from_xy(x, y)).expect("on the curve");
+    let image = checks::secret_image("X_2", 0, &image.to_raw_bytes()).expect("not known");
+    let identity = identity_of(&image);
+    let ceremony = identity.ceremony().expect("a name");
+    assert!(ceremony.contains("Perpetual Powers of Tau"), "{ceremony}");
+
+    assert_eq!(insecure_identity().ceremony(), None);
+    let (_, other) = read(&raw(4, secret()), 4).expect("honest");
+    assert_eq!(other.ceremony(), None);
+    // The name is the string's, not the digest's.
+    let kind = SrsKind::InsecureTest;
+    assert_eq!(SrsIdentity { kind, ..identity }.ceremony(), None);
 }
 
 /// Multiples of a true basis, and a basis whose order is another one, satisfy parts of the check.

@@ -327,3 +327,25 @@ fn a_root_key_has_the_shape_and_the_chunks_key_that_it_says() {
         Err(DecodeError::Trailing { .. })
     ));
 }
+
+/// halo2 makes tables before it reads: at the edge, 2.4 GB for a key that is none. What is above is refused by its
+/// number.
+#[test]
+fn roots_are_at_most_twice_as_long_as_real_ones() {
+    let with = |k| RootShape { k, ..SHAPE };
+    assert!(with(22).params().is_some());
+    assert!(with(23).params().is_none() && with(u32::MAX).params().is_none());
+
+    let bytes = root().key.to_bytes();
+    let read = |k: u32| {
+        let mut bytes = bytes.clone();
+        bytes[32..36].copy_from_slice(&k.to_le_bytes());
+        let id = KeyId(blake3::derive_key(ID_DOMAIN, &bytes));
+        AggregateKey::from_bytes(&bytes, setting().key.clone(), id).err()
+    };
+    assert_eq!(read(SHAPE.k), None);
+    let refused = |what| Some(DecodeError::Value { what });
+    // Here halo2's part has another size, which is seen before halo2 reads it.
+    assert_eq!(read(22), refused("halo2's key"));
+    assert_eq!(read(23), refused("the shape"));
+}
