@@ -155,6 +155,10 @@ impl<B: Backend> Plan<B> {
         }
     }
 
+    pub(crate) fn log(&self) -> u32 {
+        self.log
+    }
+
     pub(crate) fn scratch(&self) -> Scratch<B::Fr> {
         if self.log < Self::SMALLEST {
             return Scratch {
@@ -218,12 +222,12 @@ pub(crate) enum Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn words(self) -> &'a [Words] {
+    pub(crate) fn words(self) -> &'a [Words] {
         match self {
             Self::Work(words) | Self::Std(words) => words,
         }
     }
-    fn with(self, words: &[Words]) -> Input<'_> {
+    pub(crate) fn with(self, words: &[Words]) -> Input<'_> {
         match self {
             Self::Work(_) => Input::Work(words),
             Self::Std(_) => Input::Std(words),
