@@ -6,7 +6,7 @@ use ff::Field;
 
 use crate::fft::Input;
 use crate::packed::{Backend, Kernel, Packed, Words};
-use crate::simd::Raw;
+use crate::raw::Raw;
 
 /// To halo2curves' elements, from work form.
 pub(crate) fn to_std<B: Backend>(column: &[Words]) -> Vec<Fr> {

@@ -6,8 +6,8 @@ use crate::fft::{Input, Plan};
 use crate::msm::Bases;
 use crate::packed::{Backend, Packed, Portable, Words, integer};
 #[cfg(target_arch = "x86_64")]
-use crate::simd::Avx512;
-use crate::simd::{Raw, available};
+use crate::raw::Avx512;
+use crate::raw::{Raw, available};
 
 /// Evaluates polynomials at all powers of a root of unity.
 #[derive(Debug)]
@@ -27,16 +27,16 @@ impl Fft {
         use ff::Field;
         #[cfg(target_arch = "x86_64")]
         if available() {
-            return Self(FftOn::Avx512(Plan::new(log, Fr::ONE)));
+            return Self(FftOn::Avx512(Plan::new(log, Fr::ONE, Fr::ONE)));
         }
-        Self(FftOn::Portable(Plan::new(log, Fr::ONE)))
+        Self(FftOn::Portable(Plan::new(log, Fr::ONE, Fr::ONE)))
     }
 
     /// As [`Fft::new`], without special instructions.
     #[must_use]
     pub fn portable(log: u32) -> Self {
         use ff::Field;
-        Self(FftOn::Portable(Plan::new(log, Fr::ONE)))
+        Self(FftOn::Portable(Plan::new(log, Fr::ONE, Fr::ONE)))
     }
 
     /// The values of a polynomial, in natural order.

@@ -5,4 +5,4 @@ mod fft;
 pub mod kernels;
 mod msm;
 mod packed;
-mod simd;
+mod raw;

@@ -19,7 +19,7 @@ use self::aggregate::Aggregate;
 use self::batch::{Batch, Workspace};
 use self::windows::{Digits, Window};
 use crate::packed::{Backend, Packed, Point, Words};
-use crate::simd::Raw;
+use crate::raw::Raw;
 
 /// Points that commitments are made of.
 #[derive(Debug)]

@@ -11,7 +11,7 @@
 use ff::{Field, PrimeField};
 use halo2curves::bn256::{Fq, Fr};
 
-use crate::simd::Raw;
+use crate::raw::Raw;
 
 /// 256 bits: an element in some form, least significant word first.
 pub(crate) type Words = [u64; 4];

@@ -63,8 +63,8 @@ fn check<B: Backend>(points: &[G1Affine]) {
 fn check_all(points: &[G1Affine]) {
     check::<Portable>(points);
     #[cfg(target_arch = "x86_64")]
-    if crate::simd::available() {
-        check::<crate::simd::Avx512>(points);
+    if crate::raw::available() {
+        check::<crate::raw::Avx512>(points);
     }
 }
 

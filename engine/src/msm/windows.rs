@@ -4,7 +4,7 @@ use halo2curves::bn256::Fr;
 
 use super::{FEW, NEGATIVE};
 use crate::packed::Words;
-use crate::simd::Raw;
+use crate::raw::Raw;
 
 /// The sign of a magnitude, which has at most 253 bits.
 const SIGN: u64 = 1 << 63;

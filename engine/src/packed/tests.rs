@@ -116,8 +116,8 @@ fn one_element_is_computed_as_halo2curves_does() {
 #[test]
 fn eight_elements_are_computed_as_halo2curves_does() {
     #[cfg(target_arch = "x86_64")]
-    if crate::simd::available() {
-        check::<crate::simd::Avx512>();
+    if crate::raw::available() {
+        check::<crate::raw::Avx512>();
     }
 }
 
