@@ -17,9 +17,13 @@ fn affine(points: &[G1]) -> Vec<G1Affine> {
 }
 
 /// To columns by their values.
-pub(crate) fn commit_values<B: Backend>(prepared: &Prepared<B>, columns: &[Vec<Fr>]) -> Vec<G1Affine> {
-    let commit = |column: &Vec<Fr>| {
-        let integers = to_integers::<B>(Input::Std(Fr::as_words(column)));
+pub(crate) fn commit_values<B, C>(prepared: &Prepared<B>, columns: &[C]) -> Vec<G1Affine>
+where
+    B: Backend,
+    C: AsRef<[Fr]> + Sync,
+{
+    let commit = |column: &C| {
+        let integers = to_integers::<B>(Input::Std(Fr::as_words(column.as_ref())));
         prepared.lagrange.sum::<B>(&integers)
     };
     affine(&columns.par_iter().map(commit).collect::<Vec<_>>())

@@ -4,7 +4,7 @@ use halo2curves::bn256::{Fr, G1, G1Affine};
 
 use crate::fft::{Input, Plan};
 use crate::msm::Bases;
-use crate::packed::{Backend, Packed, Portable, Words, integer};
+use crate::packed::{Backend, Portable, Words, integer};
 #[cfg(target_arch = "x86_64")]
 use crate::raw::Avx512;
 use crate::raw::{Raw, available};

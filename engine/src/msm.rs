@@ -70,11 +70,14 @@ impl Bases {
             return self.fallback::<B>(scalars);
         }
         let digits = Digits::new(scalars);
+        let longest: Vec<_> = (digits.bases.iter().take(FEW))
+            .map(|base| self.affine::<B>(*base as usize))
+            .collect();
         let sums: Result<Vec<G1>, Exceptional> = if scalars.len() < 1 << 10 {
-            let sum = |window| self.window::<B>(&digits, window);
+            let sum = |window| self.window::<B>(&digits, window, &longest);
             digits.windows().iter().map(sum).collect()
         } else {
-            let sum = |window| self.window::<B>(&digits, window);
+            let sum = |window| self.window::<B>(&digits, window, &longest);
             digits.windows().par_iter().map(sum).collect()
         };
         let Ok(sums) = sums else {
@@ -100,9 +103,14 @@ impl Bases {
         halo2curves::msm::msm_best(&scalars, &bases)
     }
 
-    fn window<B: Backend>(&self, digits: &Digits, window: &Window) -> Result<G1, Exceptional> {
+    fn window<B: Backend>(
+        &self,
+        digits: &Digits,
+        window: &Window,
+        longest: &[G1Affine],
+    ) -> Result<G1, Exceptional> {
         if digits.reaching(window) < FEW {
-            return Ok(self.few::<B>(digits, window));
+            return Ok(few(digits, window, longest));
         }
         let (entries, ends) = digits.sorted(window);
         let mut buckets = Buckets::new(window.buckets());
@@ -131,19 +139,19 @@ impl Bases {
             B::run(Aggregate { buckets: &buckets })
         })
     }
+}
 
-    fn few<B: Backend>(&self, digits: &Digits, window: &Window) -> G1 {
-        let mut buckets = vec![G1::identity(); window.buckets()];
-        for (entry, bucket) in digits.entries(window) {
-            let point = self.affine::<B>((entry & !NEGATIVE) as usize);
-            if entry & NEGATIVE == 0 {
-                buckets[bucket] += point;
-            } else {
-                buckets[bucket] -= point;
-            }
+/// A window's sum, one point after another; `points` are the bases of the longest scalars.
+fn few(digits: &Digits, window: &Window, points: &[G1Affine]) -> G1 {
+    let mut buckets = vec![G1::identity(); window.buckets()];
+    for (position, negative, bucket) in digits.positions(window) {
+        if negative {
+            buckets[bucket] -= points[position];
+        } else {
+            buckets[bucket] += points[position];
         }
-        weighted(buckets)
     }
+    weighted(buckets)
 }
 
 /// Entries that are reduced together: their points fill half of a second cache.

@@ -34,8 +34,6 @@ pub(crate) trait Packed: Copy + Send + Sync + 'static {
     fn load(words: &[Words]) -> Self;
     /// From halo2curves' form; has bound 16.
     fn load_std(words: &[Words]) -> Self;
-    /// From integers below the modulus; has bound 2.
-    fn load_int(words: &[Words]) -> Self;
     /// In work form; the value has bound 2.
     fn store(self, words: &mut [Words]);
     /// In halo2curves' form, each less than the modulus.
@@ -48,8 +46,6 @@ pub(crate) trait Packed: Copy + Send + Sync + 'static {
     fn mul(self, other: Self) -> Self;
     /// From bound 84 to bound 2.
     fn reduce(self) -> Self;
-    /// The lanes that are zero, of a value of bound 84.
-    fn zero_lanes(self) -> u8;
     /// Where a bit of the mask is set the first, else the second.
     fn select(mask: u8, set: Self, unset: Self) -> Self;
     /// Exchanges lanes with positions in a square of values.
@@ -138,9 +134,6 @@ impl<F: Raw> Packed for One<F> {
     fn load_std(words: &[Words]) -> Self {
         Self(F::from_raw_words(words[0]))
     }
-    fn load_int(words: &[Words]) -> Self {
-        Self(F::from_integer(words[0]))
-    }
     #[inline(always)]
     fn store(self, words: &mut [Words]) {
         words[0] = self.0.to_raw();
@@ -167,9 +160,6 @@ impl<F: Raw> Packed for One<F> {
     #[inline(always)]
     fn reduce(self) -> Self {
         self
-    }
-    fn zero_lanes(self) -> u8 {
-        u8::from(self.0 == F::ZERO)
     }
     #[inline(always)]
     fn select(mask: u8, set: Self, unset: Self) -> Self {

@@ -17,6 +17,9 @@ use crate::packed::{Backend, Kernel, MAX_LANES, Packed, Words};
 /// Packed values per step: what it costs to find out which step is next is shared by them.
 const WIDTH: usize = 2;
 
+/// Rows that columns repeat at their end, for steps that read past the last.
+pub(crate) const PADDING: usize = WIDTH * MAX_LANES;
+
 /// The quotient's pieces, of `n` coefficients in work form each.
 pub(crate) fn quotient<'a, B: Backend>(
     prepared: &Prepared<B>,
@@ -43,9 +46,8 @@ pub(crate) fn quotient<'a, B: Backend>(
                         Source::Point => points::<B>(*shift, prepared.omega, &mut column),
                         source => plan.transform(coefficients(*source), &mut column, scratch),
                     }
-                    // Rows that a step reads past the last.
-                    let pad = WIDTH * MAX_LANES;
-                    (0..pad).for_each(|row| column.push(column[row % n]));
+                    
+                    (0..PADDING).for_each(|row| column.push(column[row % n]));
                     column
                 },
             )

@@ -30,7 +30,7 @@ pub(super) struct Digits {
     /// Longest magnitude first, so that those that reach a window come first. With the offset that makes
     /// digits of bits without a carry, and the sign.
     scalars: Vec<Words>,
-    bases: Vec<u32>,
+    pub(super) bases: Vec<u32>,
     windows: Vec<Window>,
 }
 
@@ -91,25 +91,30 @@ impl Digits {
     }
 
     /// Bases with their signs, and buckets.
-    pub(super) fn entries(&self, window: &Window) -> impl Iterator<Item = (u32, usize)> {
+    fn entries(&self, window: &Window) -> impl Iterator<Item = (u32, usize)> {
+        self.positions(window).map(|(position, negative, bucket)| {
+            (
+                self.bases[position] | if negative { NEGATIVE } else { 0 },
+                bucket,
+            )
+        })
+    }
+
+    /// Scalars by their length, whether their bases are subtracted, and buckets.
+    pub(super) fn positions(&self, window: &Window) -> impl Iterator<Item = (usize, bool, usize)> {
         let (start, width) = (window.start, window.width);
         let half = 1i64 << (width - 1);
         let (word, shift) = (start as usize / 64, start % 64);
         let mask = (1u64 << width) - 1;
-        let scalars = self.scalars[..window.reaching].iter();
-        scalars.zip(&self.bases).filter_map(move |(scalar, base)| {
+        let scalars = self.scalars[..window.reaching].iter().enumerate();
+        scalars.filter_map(move |(position, scalar)| {
             let mut bits = scalar[word] >> shift;
             if shift + width > 64 && word < 3 {
                 bits |= scalar[word + 1] << (64 - shift);
             }
             let digit = (bits & mask).cast_signed() - half;
             let negative = (digit < 0) != (scalar[3] & SIGN != 0);
-            (digit != 0).then(|| {
-                (
-                    base | if negative { NEGATIVE } else { 0 },
-                    digit.unsigned_abs() as usize - 1,
-                )
-            })
+            (digit != 0).then(|| (position, negative, digit.unsigned_abs() as usize - 1))
         })
     }
 

@@ -103,7 +103,7 @@ const fn multiple(k: u64, p: Words) -> [u64; 5] {
 }
 
 /// What eight lanes need to know about a modulus.
-trait Constants: Raw {
+pub(crate) trait Constants: Raw {
     const P: [u64; 5] = limbs(Self::PRIME);
     /// `-1 / p` modulo 2^52.
     const INVERSE: u64 = {
@@ -138,8 +138,6 @@ trait Constants: Raw {
     ];
     /// `2^256 mod p`: takes work form to halo2curves' form.
     const TO_STD: [u64; 5] = power_of_two(256, Self::PRIME);
-    /// `2^520 mod p`: takes integers to work form.
-    const TO_WORK: [u64; 5] = power_of_two(520, Self::PRIME);
     /// `2^300 / p`, rounded down: makes a quotient, never too large, of the bits above 2^248.
     const QUOTIENT: u64 = ((1u128 << 108) / (Self::PRIME[3] as u128 + 1)) as u64;
 }
@@ -404,10 +402,6 @@ impl<F: Constants> Packed for Eight<F> {
         ])
     }
     #[inline(always)]
-    fn load_int(words: &[Words]) -> Self {
-        Self::load(words).mul(Self::constant(F::TO_WORK))
-    }
-    #[inline(always)]
     fn store(self, words: &mut [Words]) {
         store_words(join(self.0), words);
     }
@@ -468,14 +462,6 @@ impl<F: Constants> Packed for Eight<F> {
             l[i + 1] = hi(l[i + 1], q, negative[i]);
         }
         Self::new(carry(l))
-    }
-    fn zero_lanes(self) -> u8 {
-        let l = self.canonical().0;
-        let any = or(or(or(l[0], l[1]), or(l[2], l[3])), l[4]);
-        to_array(any)
-            .iter()
-            .enumerate()
-            .fold(0, |mask, (i, word)| mask | u8::from(*word == 0) << i)
     }
     #[inline(always)]
     fn select(mask: u8, set: Self, unset: Self) -> Self {
