@@ -89,7 +89,7 @@ pub use bpf_tracer::{
     LoadOptions, Outcome, Program, Step, Tracer, TrapKind, execute_and_trace, solana,
 };
 pub use prover::{
-    AggregationConfig, AggregationEvent, Event, Job, KeygenConfig, Keys, Restart, Schedule,
+    AggregationConfig, AggregationEvent, Engine, Event, Job, KeygenConfig, Keys, Restart, Schedule,
     aggregate, aggregate_observed, claim_of, prove_execution_chunked, prove_execution_chunked_auto,
     prove_execution_chunked_parallel, prove_execution_observed, prove_execution_resumable,
     run_info,

@@ -31,7 +31,9 @@ fn fft(criterion: &mut Criterion) {
             });
         });
         group.bench_function("engine", |bencher| bencher.iter(|| fast.values(&values)));
-        group.bench_function("portable", |bencher| bencher.iter(|| portable.values(&values)));
+        group.bench_function("portable", |bencher| {
+            bencher.iter(|| portable.values(&values))
+        });
     }
 }
 
@@ -53,7 +55,13 @@ fn msm(criterion: &mut Criterion) {
     for log in SIZES {
         let points = points(1 << log);
         let (fast, portable) = (Msm::new(&points), Msm::portable(&points));
-        for (name, bits) in [("full", 254), ("64 bits", 64), ("16 bits", 16), ("booleans", 1), ("zeros", 0)] {
+        for (name, bits) in [
+            ("full", 254),
+            ("64 bits", 64),
+            ("16 bits", 16),
+            ("booleans", 1),
+            ("zeros", 0),
+        ] {
             let mut column: Vec<Fr> = (0..1 << log)
                 .map(|_| match bits {
                     254 => Fr::random(&mut rng),
@@ -69,7 +77,9 @@ fn msm(criterion: &mut Criterion) {
             }
             let mut group = criterion.benchmark_group(format!("commitment 2^{log} {name}"));
             group.sample_size(10);
-            group.bench_function("stock", |bencher| bencher.iter(|| best_multiexp(&column, &points)));
+            group.bench_function("stock", |bencher| {
+                bencher.iter(|| best_multiexp(&column, &points))
+            });
             group.bench_function("engine", |bencher| bencher.iter(|| fast.sum(&column)));
             group.bench_function("portable", |bencher| bencher.iter(|| portable.sum(&column)));
         }

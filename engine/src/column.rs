@@ -11,7 +11,11 @@ use crate::raw::Raw;
 /// To halo2curves' elements, from work form.
 pub(crate) fn to_std<B: Backend>(column: &[Words]) -> Vec<Fr> {
     let mut elements = vec![Fr::ZERO; column.len()];
-    convert::<B>(Input::Work(column), Fr::as_words_mut(&mut elements), To::Std);
+    convert::<B>(
+        Input::Work(column),
+        Fr::as_words_mut(&mut elements),
+        To::Std,
+    );
     elements
 }
 
@@ -39,7 +43,11 @@ enum To {
 fn convert<B: Backend>(from: Input<'_>, into: &mut [Words], to: To) {
     let whole = into.len() / B::Fr::LANES * B::Fr::LANES;
     let (body, tail) = into.split_at_mut(whole);
-    B::run(Convert { from, into: body, to });
+    B::run(Convert {
+        from,
+        into: body,
+        to,
+    });
     if !tail.is_empty() {
         let mut rest = from.words()[whole..].to_vec();
         rest.resize(B::Fr::LANES, [0; 4]);

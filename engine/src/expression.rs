@@ -209,7 +209,11 @@ impl Graph {
 }
 
 /// The terms of a constraint system's gates.
-pub(crate) fn gate_terms(graph: &mut Graph, cs: &ConstraintSystem<Fr>, challenges: &[Fr]) -> Vec<Id> {
+pub(crate) fn gate_terms(
+    graph: &mut Graph,
+    cs: &ConstraintSystem<Fr>,
+    challenges: &[Fr],
+) -> Vec<Id> {
     let polynomials = cs.gates().iter().flat_map(|gate| gate.polynomials());
     polynomials
         .map(|polynomial| graph.expression(polynomial, challenges))
@@ -220,14 +224,41 @@ pub(crate) fn gate_terms(graph: &mut Graph, cs: &ConstraintSystem<Fr>, challenge
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     /// Of a column of the program, rotated.
-    Load { to: u16, column: u16, rotation: i32 },
-    Constant { to: u16, constant: u32 },
-    Add { to: u16, a: u16, b: u16 },
+    Load {
+        to: u16,
+        column: u16,
+        rotation: i32,
+    },
+    Constant {
+        to: u16,
+        constant: u32,
+    },
+    Add {
+        to: u16,
+        a: u16,
+        b: u16,
+    },
     /// The subtrahend has bound `2^log`.
-    Sub { to: u16, a: u16, b: u16, log: u8 },
-    Mul { to: u16, a: u16, b: u16 },
-    MulConstant { to: u16, a: u16, constant: u32 },
-    Reduce { to: u16, a: u16 },
+    Sub {
+        to: u16,
+        a: u16,
+        b: u16,
+        log: u8,
+    },
+    Mul {
+        to: u16,
+        a: u16,
+        b: u16,
+    },
+    MulConstant {
+        to: u16,
+        a: u16,
+        constant: u32,
+    },
+    Reduce {
+        to: u16,
+        a: u16,
+    },
 }
 
 /// Straight-line code whose result is in a register.
@@ -424,14 +455,7 @@ impl<'a> Compiler<'a> {
                     self.release(operand);
                     self.release(other);
                     let to = self.register();
-                    (
-                        Step::MulConstant {
-                            to,
-                            a: x,
-                            constant,
-                        },
-                        2,
-                    )
+                    (Step::MulConstant { to, a: x, constant }, 2)
                 } else {
                     if self.bound(a) * self.bound(b) > LARGEST {
                         let larger = if self.bound(a) > self.bound(b) { a } else { b };

@@ -124,13 +124,15 @@ impl<B: Backend> Plan<B> {
         if log >= Self::SMALLEST {
             // First in rows of halo2curves' form, then block by block as the columns' step goes.
             let mut rows = vec![Fr::ZERO; height * width];
-            rows.par_chunks_mut(width).zip(&bases).for_each(|(row, base)| {
-                let mut power = scale;
-                for place in row {
-                    *place = power;
-                    power *= base;
-                }
-            });
+            rows.par_chunks_mut(width)
+                .zip(&bases)
+                .for_each(|(row, base)| {
+                    let mut power = scale;
+                    for place in row {
+                        *place = power;
+                        power *= base;
+                    }
+                });
             let per_block = height * lanes;
             middle
                 .par_chunks_mut(per_block)
@@ -176,7 +178,12 @@ impl<B: Backend> Plan<B> {
     }
 
     /// From work form, in natural order, to work form, in natural order.
-    pub(crate) fn transform(&self, input: Input<'_>, output: &mut [Words], scratch: &mut Scratch<B::Fr>) {
+    pub(crate) fn transform(
+        &self,
+        input: Input<'_>,
+        output: &mut [Words],
+        scratch: &mut Scratch<B::Fr>,
+    ) {
         if self.log < Self::SMALLEST {
             self.naive(input, output);
         } else {
@@ -196,13 +203,23 @@ impl<B: Backend> Plan<B> {
         padded.resize(padded.len().next_multiple_of(lanes), [0; 4]);
         let values: Vec<Fr> = padded
             .chunks(lanes)
-            .flat_map(|words| input.with(words).load::<B>(0).to_scalars().into_iter().take(lanes))
+            .flat_map(|words| {
+                input
+                    .with(words)
+                    .load::<B>(0)
+                    .to_scalars()
+                    .into_iter()
+                    .take(lanes)
+            })
             .take(1 << self.log)
             .collect();
         let mut point = self.shift;
         let mut results = Vec::with_capacity(padded.len());
         for _ in 0..values.len() {
-            let value = values.iter().rev().fold(Fr::ZERO, |sum, value| sum * point + value);
+            let value = values
+                .iter()
+                .rev()
+                .fold(Fr::ZERO, |sum, value| sum * point + value);
             results.push(value * self.scale);
             point *= self.root;
         }
@@ -294,7 +311,9 @@ impl<B: Backend> Kernel<B> for Transform<'_, B> {
             }
             plan.rows.run(buffer);
             for (c, value) in buffer.iter().enumerate() {
-                value.reduce().store(&mut output[c * height + block * lanes..]);
+                value
+                    .reduce()
+                    .store(&mut output[c * height + block * lanes..]);
             }
         }
     }
@@ -323,9 +342,12 @@ mod tests {
                 plan.transform(Input::Std(Fr::as_words(&values)), &mut output, &mut scratch);
                 let mut point = shift;
                 output.resize(output.len().next_multiple_of(8), [0; 4]);
-                let results = output
-                    .chunks(B::Fr::LANES)
-                    .flat_map(|words| B::Fr::load(words).to_scalars().into_iter().take(B::Fr::LANES));
+                let results = output.chunks(B::Fr::LANES).flat_map(|words| {
+                    B::Fr::load(words)
+                        .to_scalars()
+                        .into_iter()
+                        .take(B::Fr::LANES)
+                });
                 for result in results.take(1 << log) {
                     let expected = values.iter().rev().fold(Fr::ZERO, |sum, v| sum * point + v);
                     assert_eq!(result, expected * scale, "2^{log}");

@@ -12,9 +12,9 @@ use halo2curves::bn256::{Bn256, Fq, Fr, G1Affine};
 use crate::fft::Plan;
 use crate::msm::Bases;
 use crate::packed::{Backend, Portable};
+use crate::raw::Raw;
 #[cfg(target_arch = "x86_64")]
 use crate::raw::{Avx512, available};
-use crate::raw::Raw;
 
 /// What the engine needs of parameters and a proving key, beside them.
 ///

@@ -29,12 +29,7 @@ pub(crate) struct Lookup {
 }
 
 /// Expressions weighted with descending powers of a challenge.
-fn compress(
-    graph: &mut Graph,
-    expressions: &[Expression<Fr>],
-    challenges: &[Fr],
-    theta: Fr,
-) -> Id {
+fn compress(graph: &mut Graph, expressions: &[Expression<Fr>], challenges: &[Fr], theta: Fr) -> Id {
     let theta = graph.constant(theta);
     let mut sum = graph.constant(Fr::ZERO);
     for expression in expressions {

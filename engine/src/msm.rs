@@ -44,14 +44,20 @@ impl Bases {
         let degenerate = affine.iter().any(|point| bool::from(point.is_identity()));
         let lanes = B::Fq::LANES;
         let mut points = vec![Point::default(); affine.len().next_multiple_of(lanes)];
-        points.par_chunks_mut(lanes).zip(affine.par_chunks(lanes)).for_each(|(points, affine)| {
-            let (mut x, mut y) = ([Fq::ZERO; 8], [Fq::ZERO; 8]);
-            for (i, point) in affine.iter().enumerate() {
-                (x[i], y[i]) = (point.x, point.y);
-            }
-            let (x, y) = (B::Fq::from_scalars(&x[..lanes]), B::Fq::from_scalars(&y[..lanes]));
-            B::scatter(x, y, points);
-        });
+        points
+            .par_chunks_mut(lanes)
+            .zip(affine.par_chunks(lanes))
+            .for_each(|(points, affine)| {
+                let (mut x, mut y) = ([Fq::ZERO; 8], [Fq::ZERO; 8]);
+                for (i, point) in affine.iter().enumerate() {
+                    (x[i], y[i]) = (point.x, point.y);
+                }
+                let (x, y) = (
+                    B::Fq::from_scalars(&x[..lanes]),
+                    B::Fq::from_scalars(&y[..lanes]),
+                );
+                B::scatter(x, y, points);
+            });
         points.truncate(affine.len());
         Self { points, degenerate }
     }
@@ -99,7 +105,10 @@ impl Bases {
     /// halo2curves' own, which knows all special cases.
     fn fallback<B: Backend>(&self, scalars: &[Words]) -> G1 {
         let bases: Vec<_> = (0..scalars.len()).map(|i| self.affine::<B>(i)).collect();
-        let scalars: Vec<_> = scalars.iter().map(|words| Fr::from_integer(*words)).collect();
+        let scalars: Vec<_> = scalars
+            .iter()
+            .map(|words| Fr::from_integer(*words))
+            .collect();
         halo2curves::msm::msm_best(&scalars, &bases)
     }
 
@@ -120,7 +129,9 @@ impl Bases {
         // As many buckets at a time as the second cache has room for.
         while first < ends.len() {
             let limit = start + CHUNK;
-            let count = ends[first..].partition_point(|end| *end as usize <= limit).max(1);
+            let count = ends[first..]
+                .partition_point(|end| *end as usize <= limit)
+                .max(1);
             let ends = &ends[first..first + count];
             let end = ends[count - 1] as usize;
             workspace.load(&entries[start..end], ends, start);

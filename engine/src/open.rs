@@ -1,7 +1,9 @@
 //! Evaluations, and SHPLONK's opening of many polynomials at many points.
 
 use ff::Field;
-use halo2_proofs::arithmetic::{evaluate_vanishing_polynomial, kate_division, lagrange_interpolate};
+use halo2_proofs::arithmetic::{
+    evaluate_vanishing_polynomial, kate_division, lagrange_interpolate,
+};
 use halo2_proofs::plonk::Error;
 use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
 use halo2curves::bn256::{Fr, G1Affine};
@@ -89,16 +91,24 @@ pub(crate) fn combine<B: Backend>(terms: &[(Input<'_>, Fr)], n: usize) -> Vec<Wo
         sum.copy_from_slice(&whole[..n]);
         return sum;
     }
-    let factors: Vec<_> = terms.iter().map(|(_, factor)| B::Fr::single(factor)).collect();
-    let rows = (n / rayon::current_num_threads()).next_power_of_two().min(n).max(lanes);
-    sum.par_chunks_mut(rows).enumerate().for_each(|(chunk, sum)| {
-        B::run(Combine::<B> {
-            terms,
-            factors: &factors,
-            first: chunk * rows,
-            sum,
+    let factors: Vec<_> = terms
+        .iter()
+        .map(|(_, factor)| B::Fr::single(factor))
+        .collect();
+    let rows = (n / rayon::current_num_threads())
+        .next_power_of_two()
+        .min(n)
+        .max(lanes);
+    sum.par_chunks_mut(rows)
+        .enumerate()
+        .for_each(|(chunk, sum)| {
+            B::run(Combine::<B> {
+                terms,
+                factors: &factors,
+                first: chunk * rows,
+                sum,
+            });
         });
-    });
     sum
 }
 
@@ -187,7 +197,9 @@ where
         .map(|set| {
             let powers: Vec<Fr> = powers(y).take(set.polynomials.len()).collect();
             let terms = set.polynomials.iter().zip(&powers);
-            let terms: Vec<_> = terms.map(|((polynomial, _), power)| (*polynomial, *power)).collect();
+            let terms: Vec<_> = terms
+                .map(|((polynomial, _), power)| (*polynomial, *power))
+                .collect();
             let values: Vec<Fr> = (0..set.points.len())
                 .map(|i| {
                     let values = set.polynomials.iter().zip(&powers);
@@ -214,7 +226,9 @@ where
         })
         .collect();
     let terms = quotients.iter().zip(powers(v));
-    let terms: Vec<_> = terms.map(|(quotient, power)| (std_input(quotient), power)).collect();
+    let terms: Vec<_> = terms
+        .map(|(quotient, power)| (std_input(quotient), power))
+        .collect();
     let h = combine::<B>(&terms, n);
     drop(quotients);
     write_commitment(prepared, transcript, Input::Work(&h))?;
@@ -227,11 +241,18 @@ where
     let differences: Vec<Fr> = sets
         .iter()
         .map(|set| {
-            let others: Vec<Fr> = all.iter().filter(|point| !set.points.contains(point)).copied().collect();
+            let others: Vec<Fr> = all
+                .iter()
+                .filter(|point| !set.points.contains(point))
+                .copied()
+                .collect();
             evaluate_vanishing_polynomial(&others, u)
         })
         .collect();
-    let factors: Vec<Fr> = powers(v).zip(&differences).map(|(power, z)| power * z).collect();
+    let factors: Vec<Fr> = powers(v)
+        .zip(&differences)
+        .map(|(power, z)| power * z)
+        .collect();
     let low: Fr = combined
         .iter()
         .zip(&factors)

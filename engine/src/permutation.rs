@@ -52,27 +52,35 @@ where
     let mut products: Vec<Vec<Fr>> = Vec::new();
     let sigmas = pk.permutation().permutations();
     for (columns, sigmas) in columns.chunks(chunk).zip(sigmas.chunks(chunk)) {
-        let columns: Vec<&[Fr]> = columns.iter().map(|column| values.column(source(*column))).collect();
+        let columns: Vec<&[Fr]> = columns
+            .iter()
+            .map(|column| values.column(source(*column)))
+            .collect();
         let deltas: Vec<Fr> = successive(delta * beta, Fr::DELTA, columns.len());
         delta *= Fr::DELTA.pow_vartime([columns.len() as u64]);
         let mut factors = vec![Fr::ONE; n];
         let rows = ROWS.min(n);
-        factors.par_chunks_mut(rows).enumerate().for_each(|(part, factors)| {
-            let rows = part * rows..part * rows + factors.len();
-            for (column, sigma) in columns.iter().zip(sigmas) {
-                let pairs = column[rows.clone()].iter().zip(&sigma.values()[rows.clone()]);
-                for (factor, (value, sigma)) in factors.iter_mut().zip(pairs) {
-                    *factor *= beta * sigma + gamma + value;
+        factors
+            .par_chunks_mut(rows)
+            .enumerate()
+            .for_each(|(part, factors)| {
+                let rows = part * rows..part * rows + factors.len();
+                for (column, sigma) in columns.iter().zip(sigmas) {
+                    let pairs = column[rows.clone()]
+                        .iter()
+                        .zip(&sigma.values()[rows.clone()]);
+                    for (factor, (value, sigma)) in factors.iter_mut().zip(pairs) {
+                        *factor *= beta * sigma + gamma + value;
+                    }
                 }
-            }
-            factors.iter_mut().batch_invert();
-            for (column, delta) in columns.iter().zip(&deltas) {
-                let pairs = column[rows.clone()].iter().zip(&omegas[rows.clone()]);
-                for (factor, (value, omega)) in factors.iter_mut().zip(pairs) {
-                    *factor *= *delta * omega + gamma + value;
+                factors.iter_mut().batch_invert();
+                for (column, delta) in columns.iter().zip(&deltas) {
+                    let pairs = column[rows.clone()].iter().zip(&omegas[rows.clone()]);
+                    for (factor, (value, omega)) in factors.iter_mut().zip(pairs) {
+                        *factor *= *delta * omega + gamma + value;
+                    }
                 }
-            }
-        });
+            });
         // From fractions to the products before each row.
         let mut product = last;
         for factor in &mut factors {

@@ -112,7 +112,11 @@ where
         })
         .collect();
     let values = Values {
-        fixed: pk.fixed_values().iter().map(|column| column.values()).collect(),
+        fixed: pk
+            .fixed_values()
+            .iter()
+            .map(|column| column.values())
+            .collect(),
         advice: &witness.advice,
         instance: &instance,
     };
@@ -161,7 +165,12 @@ where
         let mut graph = Graph::default();
         let mut terms = gate_terms(&mut graph, cs, &challenges);
         terms.extend(permutation::terms(&mut graph, cs, beta, gamma));
-        terms.extend(lookup::terms(&mut graph, cs, &challenges, [theta, beta, gamma]));
+        terms.extend(lookup::terms(
+            &mut graph,
+            cs,
+            &challenges,
+            [theta, beta, gamma],
+        ));
         let root = graph.combine(&terms, y);
         graph.compile(root)
     };
@@ -241,9 +250,16 @@ where
     // first, and lookups' rotations after their unrotated columns.
     let mut order: Vec<Opening> = advice_openings;
     for set in 0..sets {
-        order.extend([opening(Source::Product(set), 0), opening(Source::Product(set), 1)]);
+        order.extend([
+            opening(Source::Product(set), 0),
+            opening(Source::Product(set), 1),
+        ]);
     }
-    order.extend((0..sets.saturating_sub(1)).rev().map(|set| opening(Source::Product(set), end)));
+    order.extend(
+        (0..sets.saturating_sub(1))
+            .rev()
+            .map(|set| opening(Source::Product(set), end)),
+    );
     for lookup in 0..lookup_products.len() {
         order.extend([
             opening(Source::LookupProduct(lookup), 0),

@@ -46,7 +46,7 @@ pub(crate) fn quotient<'a, B: Backend>(
                         Source::Point => points::<B>(*shift, prepared.omega, &mut column),
                         source => plan.transform(coefficients(*source), &mut column, scratch),
                     }
-                    
+
                     (0..PADDING).for_each(|row| column.push(column[row % n]));
                     column
                 },
@@ -55,7 +55,11 @@ pub(crate) fn quotient<'a, B: Backend>(
         let values = evaluate::<B>(program, &columns, n);
         drop(columns);
         let mut part = vec![[0; 4]; n];
-        prepared.inverse.transform(Input::Work(&values), &mut part, &mut prepared.inverse.scratch());
+        prepared.inverse.transform(
+            Input::Work(&values),
+            &mut part,
+            &mut prepared.inverse.scratch(),
+        );
         part[1..].reverse();
         // Divided by the vanishing polynomial, and by the coset's powers.
         let vanishing = (powers[i] - Fr::ONE).invert().unwrap_or(Fr::ZERO);
@@ -65,7 +69,9 @@ pub(crate) fn quotient<'a, B: Backend>(
             accumulate_few::<B>(&part, &factors, unshift, &mut quotient);
             continue;
         }
-        let rows = (n / rayon::current_num_threads()).next_power_of_two().max(B::Fr::LANES);
+        let rows = (n / rayon::current_num_threads())
+            .next_power_of_two()
+            .max(B::Fr::LANES);
         for (piece, factor) in quotient.iter_mut().zip(&factors) {
             piece
                 .par_chunks_mut(rows)
@@ -163,7 +169,12 @@ impl<B: Backend> Kernel<B> for Accumulate<'_> {
 }
 
 /// As [`Accumulate`], for fewer rows than lanes.
-fn accumulate_few<B: Backend>(part: &[Words], factors: &[Fr], ratio: Fr, pieces: &mut [Vec<Words>]) {
+fn accumulate_few<B: Backend>(
+    part: &[Words],
+    factors: &[Fr],
+    ratio: Fr,
+    pieces: &mut [Vec<Words>],
+) {
     let padded = |words: &[Words]| {
         let mut words = words.to_vec();
         words.resize(MAX_LANES, [0; 4]);
@@ -184,7 +195,11 @@ fn accumulate_few<B: Backend>(part: &[Words], factors: &[Fr], ratio: Fr, pieces:
 }
 
 /// A program's results in all rows; columns have some of their first rows again at their end.
-pub(crate) fn evaluate<B: Backend>(program: &Program, columns: &[Vec<Words>], n: usize) -> Vec<Words> {
+pub(crate) fn evaluate<B: Backend>(
+    program: &Program,
+    columns: &[Vec<Words>],
+    n: usize,
+) -> Vec<Words> {
     let block = WIDTH * B::Fr::LANES;
     let constants: Vec<_> = program.constants.iter().map(B::Fr::single).collect();
     let mut values = vec![[0; 4]; n.next_multiple_of(block)];
@@ -234,7 +249,8 @@ impl<B: Backend> Kernel<B> for Run<'_, B> {
                         column,
                         rotation,
                     } => {
-                        let at = (row as i64 + i64::from(rotation)).rem_euclid(self.n as i64) as usize;
+                        let at =
+                            (row as i64 + i64::from(rotation)).rem_euclid(self.n as i64) as usize;
                         let words = &self.columns[usize::from(column)][at..at + block];
                         let to = &mut registers[usize::from(to)];
                         for lane in 0..WIDTH {
@@ -247,13 +263,19 @@ impl<B: Backend> Kernel<B> for Run<'_, B> {
                     }
                     Step::Add { to, a, b } => {
                         for lane in 0..WIDTH {
-                            let (a, b) = (registers[usize::from(a)][lane], registers[usize::from(b)][lane]);
+                            let (a, b) = (
+                                registers[usize::from(a)][lane],
+                                registers[usize::from(b)][lane],
+                            );
                             registers[usize::from(to)][lane] = a.add(b);
                         }
                     }
                     Step::Sub { to, a, b, log } => {
                         for lane in 0..WIDTH {
-                            let (a, b) = (registers[usize::from(a)][lane], registers[usize::from(b)][lane]);
+                            let (a, b) = (
+                                registers[usize::from(a)][lane],
+                                registers[usize::from(b)][lane],
+                            );
                             registers[usize::from(to)][lane] = match log {
                                 0 | 1 => a.sub::<1>(b),
                                 2 => a.sub::<2>(b),
@@ -263,7 +285,10 @@ impl<B: Backend> Kernel<B> for Run<'_, B> {
                     }
                     Step::Mul { to, a, b } => {
                         for lane in 0..WIDTH {
-                            let (a, b) = (registers[usize::from(a)][lane], registers[usize::from(b)][lane]);
+                            let (a, b) = (
+                                registers[usize::from(a)][lane],
+                                registers[usize::from(b)][lane],
+                            );
                             registers[usize::from(to)][lane] = a.mul(b);
                         }
                     }

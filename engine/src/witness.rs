@@ -89,7 +89,8 @@ where
             return Err(error);
         }
     }
-    let challenges = (0..cs.num_challenges()).map(|index| collection.challenges.get(&index).copied());
+    let challenges =
+        (0..cs.num_challenges()).map(|index| collection.challenges.get(&index).copied());
     let challenges: Option<Vec<_>> = challenges.collect();
     Ok(Witness {
         challenges: challenges.ok_or(Error::Synthesis)?,

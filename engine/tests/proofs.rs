@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Parts, Recorder, Toy};
+use common::recorder::Recorder;
+use common::{Parts, Toy};
 use engine::EngineKey;
 use halo2_proofs::plonk::{Circuit, Error, ProvingKey, keygen_pk, keygen_vk, verify_proof};
 use halo2_proofs::poly::VerificationStrategy;
@@ -27,7 +28,10 @@ fn setup(k: u32, toy: &Toy) -> Setup {
     let params = ParamsKZG::setup(k, ChaCha20Rng::seed_from_u64(8));
     let vk = keygen_vk(&params, toy).unwrap();
     let pk = keygen_pk(&params, vk, toy).unwrap();
-    let keys = vec![EngineKey::new(&params, &pk), EngineKey::portable(&params, &pk)];
+    let keys = vec![
+        EngineKey::new(&params, &pk),
+        EngineKey::portable(&params, &pk),
+    ];
     Setup { params, pk, keys }
 }
 
@@ -37,7 +41,15 @@ fn rng() -> ChaCha20Rng {
 
 fn prove(setup: &Setup, key: &EngineKey, toy: &Toy) -> Vec<u8> {
     let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());
-    engine::create_proof(key, &setup.pk, toy, &[&toy.instance()], rng(), &mut transcript).unwrap();
+    engine::create_proof(
+        key,
+        &setup.pk,
+        toy,
+        &[&toy.instance()],
+        rng(),
+        &mut transcript,
+    )
+    .unwrap();
     transcript.finalize()
 }
 
@@ -51,12 +63,23 @@ fn verifies(setup: &Setup, instance: &[Fr], proof: &[u8]) -> bool {
         &[&[instance]],
         &mut transcript,
     )
-    .is_ok_and(|strategy| strategy.finalize())
+    .is_ok_and(|strategy| {
+        VerificationStrategy::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>>::finalize(
+            strategy,
+        )
+    })
 }
 
 fn stock(setup: &Setup, toy: &Toy) -> Recorder {
     let mut recorder = Recorder::default();
-    halo2_proofs::plonk::create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
+    halo2_proofs::plonk::create_proof::<
+        KZGCommitmentScheme<Bn256>,
+        ProverSHPLONK<'_, Bn256>,
+        _,
+        _,
+        _,
+        _,
+    >(
         &setup.params,
         &setup.pk,
         &[*toy],
@@ -70,7 +93,15 @@ fn stock(setup: &Setup, toy: &Toy) -> Recorder {
 
 fn ours(setup: &Setup, key: &EngineKey, toy: &Toy) -> Recorder {
     let mut recorder = Recorder::default();
-    engine::create_proof(key, &setup.pk, toy, &[&toy.instance()], rng(), &mut recorder).unwrap();
+    engine::create_proof(
+        key,
+        &setup.pk,
+        toy,
+        &[&toy.instance()],
+        rng(),
+        &mut recorder,
+    )
+    .unwrap();
     recorder
 }
 
@@ -93,14 +124,21 @@ fn compare(setup: &Setup, toy: &Toy) {
         for (i, (ours, stock)) in proof.points.iter().zip(&expected.points).enumerate() {
             let lookup = (advice..advice + 2 * lookups).contains(&i)
                 || (advice + 2 * lookups + products..random).contains(&i);
-            let after = i >= random && (lookups > 0 || i == random || i + 2 >= expected.points.len());
+            let after =
+                i >= random && (lookups > 0 || i == random || i + 2 >= expected.points.len());
             if !lookup && !after {
                 assert_eq!(ours, stock, "point {i}");
             }
         }
         assert_ne!(proof.points[random], expected.points[random]);
         let end = expected.scalars.len() - 5 * lookups;
-        for (i, (ours, stock)) in proof.scalars.iter().zip(&expected.scalars).take(end).enumerate() {
+        for (i, (ours, stock)) in proof
+            .scalars
+            .iter()
+            .zip(&expected.scalars)
+            .take(end)
+            .enumerate()
+        {
             assert_eq!(i != random_value, ours == stock, "scalar {i}");
         }
     }
@@ -108,7 +146,11 @@ fn compare(setup: &Setup, toy: &Toy) {
 
 fn check(k: u32, parts: Parts) {
     let rows = (1 << k) - 12;
-    let toy = Toy { parts, seed: 7, rows };
+    let toy = Toy {
+        parts,
+        seed: 7,
+        rows,
+    };
     let setup = setup(k, &toy);
     for key in &setup.keys {
         let proof = prove(&setup, key, &toy);
@@ -138,21 +180,56 @@ fn gates_of_every_degree() {
 
 #[test]
 fn several_phases() {
-    let phases = Parts { phases: true, ..GATES };
+    let phases = Parts {
+        phases: true,
+        ..GATES
+    };
     check(6, phases);
-    check(6, Parts { moves: true, ..phases });
+    check(
+        6,
+        Parts {
+            moves: true,
+            ..phases
+        },
+    );
 }
 
 #[test]
 fn copies() {
-    check(5, Parts { copies: true, ..GATES });
-    check(8, Parts { copies: true, degree: 5, ..GATES });
+    check(
+        5,
+        Parts {
+            copies: true,
+            ..GATES
+        },
+    );
+    check(
+        8,
+        Parts {
+            copies: true,
+            degree: 5,
+            ..GATES
+        },
+    );
 }
 
 #[test]
 fn lookups() {
-    check(5, Parts { lookups: true, ..GATES });
-    check(7, Parts { lookups: true, degree: 5, ..GATES });
+    check(
+        5,
+        Parts {
+            lookups: true,
+            ..GATES
+        },
+    );
+    check(
+        7,
+        Parts {
+            lookups: true,
+            degree: 5,
+            ..GATES
+        },
+    );
 }
 
 #[test]
@@ -170,23 +247,49 @@ fn everything() {
 
 #[test]
 fn what_does_not_fit_the_key_is_refused() {
-    let toy = Toy { parts: GATES, seed: 1, rows: 20 };
+    let toy = Toy {
+        parts: GATES,
+        seed: 1,
+        rows: 20,
+    };
     let setup = setup(5, &toy);
     let create = |key: &EngineKey, toy: &Toy, instances: &[&[Fr]]| {
-        engine::create_proof(key, &setup.pk, toy, instances, rng(), &mut Recorder::default())
+        engine::create_proof(
+            key,
+            &setup.pk,
+            toy,
+            instances,
+            rng(),
+            &mut Recorder::default(),
+        )
     };
     let instance = toy.instance();
     create(&setup.keys[0], &toy, &[&instance]).unwrap();
-    assert!(matches!(create(&setup.keys[0], &toy, &[]), Err(Error::InvalidInstances)));
+    assert!(matches!(
+        create(&setup.keys[0], &toy, &[]),
+        Err(Error::InvalidInstances)
+    ));
     let long = vec![Fr::from(0); 32];
-    assert!(matches!(create(&setup.keys[0], &toy, &[&long]), Err(Error::InstanceTooLarge)));
+    assert!(matches!(
+        create(&setup.keys[0], &toy, &[&long]),
+        Err(Error::InstanceTooLarge)
+    ));
     let tall = Toy { rows: 30, ..toy };
     assert!(matches!(
         create(&setup.keys[0], &tall, &[&instance]),
         Err(Error::NotEnoughRowsAvailable { .. })
     ));
     let other = Parts { degree: 5, ..GATES };
-    let other = self::setup(5, &Toy { parts: other, ..toy });
-    assert!(matches!(create(&other.keys[0], &toy, &[&instance]), Err(Error::Opening)));
+    let other = self::setup(
+        5,
+        &Toy {
+            parts: other,
+            ..toy
+        },
+    );
+    assert!(matches!(
+        create(&other.keys[0], &toy, &[&instance]),
+        Err(Error::Opening)
+    ));
     let _ = toy.without_witnesses();
 }

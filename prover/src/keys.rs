@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use engine::EngineKey;
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::plonk::{ProvingKey, keygen_pk2};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
@@ -23,6 +24,16 @@ enum SrsChoice {
     File(PathBuf),
 }
 
+/// Which prover makes the proofs. Both make the same; the verifier does not know the difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// halo2's own.
+    #[default]
+    Stock,
+    /// The workspace's: several times faster, in less memory.
+    Fast,
+}
+
 /// What to prove with: circuit size, cache, chunk size, parameters.
 ///
 /// Keys are made on first use, kept on disk, and shared by all clones of a configuration.
@@ -34,6 +45,7 @@ pub struct KeygenConfig {
     chunk_size: Option<usize>,
     whole_program: bool,
     threads: Option<usize>,
+    engine: Engine,
     srs: Option<SrsChoice>,
     loaded: Arc<Mutex<Loaded>>,
 }
@@ -57,6 +69,7 @@ impl KeygenConfig {
             chunk_size: None,
             whole_program: false,
             threads: None,
+            engine: Engine::default(),
             srs: None,
             loaded: Arc::default(),
         }
@@ -82,6 +95,13 @@ impl KeygenConfig {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// Makes the chunks' proofs with this prover.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
         self
     }
 
@@ -117,6 +137,12 @@ impl KeygenConfig {
     #[must_use]
     pub fn whole_program(&self) -> bool {
         self.whole_program
+    }
+
+    /// Which prover makes the chunks' proofs.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     pub(crate) fn threads(&self) -> Option<usize> {
@@ -180,6 +206,7 @@ pub struct Keys {
     pub(crate) params: ParamsKZG<Bn256>,
     pub(crate) proving: ProvingKey<G1Affine>,
     pub(crate) verifying: Arc<VerifyingKey>,
+    fast: OnceLock<EngineKey>,
     kept: bool,
 }
 
@@ -214,6 +241,13 @@ impl Keys {
     #[must_use]
     pub fn proving_key(&self) -> &ProvingKey<G1Affine> {
         &self.proving
+    }
+
+    /// What the fast prover needs besides, made on first use.
+    #[must_use]
+    pub fn engine_key(&self) -> &EngineKey {
+        self.fast
+            .get_or_init(|| EngineKey::new(&self.params, &self.proving))
     }
 
     /// halo2's parameters.
@@ -353,6 +387,7 @@ impl<'a> Store<'a> {
             kept: srs_kept && proving.kept && cached.kept,
             proving: proving.value,
             verifying: Arc::new(verifying),
+            fast: OnceLock::new(),
         })
     }
 

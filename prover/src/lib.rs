@@ -43,4 +43,4 @@ pub use chunks::{
 pub use error::{AggregationFailure, ChunkFailure, Error, JobError, SrsError};
 pub use files::write_whole;
 pub use job::{Job, Restart};
-pub use keys::{KeygenConfig, Keys};
+pub use keys::{Engine, KeygenConfig, Keys};

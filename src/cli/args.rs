@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, value_parser};
-use zkbpf::{Dialect, Schedule, TrapKind};
+use zkbpf::{Dialect, Engine, Schedule, TrapKind};
 
 /// Prove that a BPF program ran correctly, and check such proofs.
 ///
@@ -215,6 +215,9 @@ pub(crate) struct Prove {
     /// Order in which chunks are proved.
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     pub(crate) mode: Mode,
+    /// Which prover to use.
+    #[arg(long, value_enum, default_value_t = EngineName::Stock)]
+    pub(crate) engine: EngineName,
     /// Go on with what an interrupted proof of the same run to the same FILE has finished. Without such a
     /// proof, start.
     #[arg(long)]
@@ -230,6 +233,24 @@ pub(crate) enum Mode {
     Parallel,
     /// One chunk after another, each on all threads: least memory.
     Sequential,
+}
+
+/// Which prover to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineName {
+    /// halo2's own.
+    Stock,
+    /// The same proofs in a fraction of the time.
+    Fast,
+}
+
+impl EngineName {
+    pub(crate) const fn engine(self) -> Engine {
+        match self {
+            Self::Stock => Engine::Stock,
+            Self::Fast => Engine::Fast,
+        }
+    }
 }
 
 impl Mode {

@@ -59,7 +59,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         None => program::fitting_k(&trace, chunk_size, args.whole_program)
             .map_err(|error| failure(error.into()))?,
     };
-    let mut config = program::config(common, k)?;
+    let mut config = program::config(common, k)?.with_engine(args.engine.engine());
     if let Some(steps) = chunk_size {
         config = config.with_chunk_size(steps);
     }

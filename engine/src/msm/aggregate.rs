@@ -123,7 +123,9 @@ impl<B: Backend> Kernel<B> for Aggregate<'_> {
         for _ in 0..stretch.ilog2() {
             before = before.double();
         }
-        totals[..lanes].iter().fold(before, |sum, total| sum + total)
+        totals[..lanes]
+            .iter()
+            .fold(before, |sum, total| sum + total)
     }
 }
 

@@ -10,7 +10,9 @@ use crate::packed::{Portable, integer};
 
 fn points(count: usize) -> Vec<G1Affine> {
     let mut rng = ChaCha20Rng::seed_from_u64(4);
-    (0..count).map(|_| G1::random(&mut rng).to_affine()).collect()
+    (0..count)
+        .map(|_| G1::random(&mut rng).to_affine())
+        .collect()
 }
 
 /// Columns as provers have them, and columns at the edges.
@@ -20,7 +22,9 @@ fn columns(count: usize) -> Vec<Vec<Fr>> {
     let full: Vec<_> = (0..count).map(|_| random()).collect();
     let small = |bits: u32| {
         let mut rng = ChaCha20Rng::seed_from_u64(bits.into());
-        (0..count).map(move |_| Fr::from(rng.next_u64() >> (64 - bits))).collect::<Vec<_>>()
+        (0..count)
+            .map(move |_| Fr::from(rng.next_u64() >> (64 - bits)))
+            .collect::<Vec<_>>()
     };
     let half = (-Fr::ONE) * Fr::from(2).invert().unwrap();
     let mut columns = vec![
@@ -47,7 +51,11 @@ fn columns(count: usize) -> Vec<Vec<Fr>> {
     one[count / 2] = -Fr::from(3);
     columns.push(one);
     // A length for every scalar.
-    columns.push((0..count as u64).map(|i| Fr::from(2).pow([i % 254]) - Fr::from(i % 2)).collect());
+    columns.push(
+        (0..count as u64)
+            .map(|i| Fr::from(2).pow([i % 254]) - Fr::from(i % 2))
+            .collect(),
+    );
     columns
 }
 
@@ -56,7 +64,12 @@ fn check<B: Backend>(points: &[G1Affine]) {
     for (i, column) in columns(points.len()).into_iter().enumerate() {
         let scalars: Vec<_> = column.iter().map(integer).collect();
         let expected = halo2curves::msm::msm_best(&column, points);
-        assert_eq!(bases.sum::<B>(&scalars), expected, "column {i} of {}", points.len());
+        assert_eq!(
+            bases.sum::<B>(&scalars),
+            expected,
+            "column {i} of {}",
+            points.len()
+        );
     }
 }
 

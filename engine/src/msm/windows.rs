@@ -188,7 +188,9 @@ const MAX_WIDTH: u32 = 15;
 
 fn length(words: &Words) -> usize {
     let top = words.iter().rposition(|word| *word != 0);
-    top.map_or(0, |top| 64 * (top + 1) - words[top].leading_zeros() as usize)
+    top.map_or(0, |top| {
+        64 * (top + 1) - words[top].leading_zeros() as usize
+    })
 }
 
 /// Whether the negative is shorter.

@@ -7,7 +7,10 @@ use super::*;
 fn samples<F: Raw>() -> Vec<F> {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut samples = vec![F::ZERO, F::ONE, -F::ONE, -F::from(2), F::from(u64::MAX)];
-    for bit in (0..254).step_by(13).chain([51, 52, 53, 103, 104, 155, 156, 207, 208, 253]) {
+    for bit in (0..254)
+        .step_by(13)
+        .chain([51, 52, 53, 103, 104, 155, 156, 207, 208, 253])
+    {
         let power = F::from(2).pow([bit]);
         samples.extend([power, power - F::ONE, -power]);
     }
@@ -39,7 +42,10 @@ fn arithmetic<P: Packed>(samples: &[P::Scalar]) {
             value.reduce().store(&mut words);
             assert_eq!(scalars(P::load(&words)), expected);
             value.store_int(&mut words);
-            assert_eq!(words[..P::LANES], *expected.iter().map(integer).collect::<Vec<_>>());
+            assert_eq!(
+                words[..P::LANES],
+                *expected.iter().map(integer).collect::<Vec<_>>()
+            );
         };
         expect(x, &|a, _| a);
         expect(x.add(y), &|a, b| a + b);
@@ -59,11 +65,14 @@ fn arithmetic<P: Packed>(samples: &[P::Scalar]) {
         let mask = 0b1010_1101;
         let expected = (0..P::LANES).map(|i| if mask >> i & 1 == 1 { a[i] } else { b[i] });
         assert_eq!(scalars(P::select(mask, x, y)), expected.collect::<Vec<_>>());
-        let mut square: Vec<P> = (0..P::LANES).map(|i| P::scalar(&P::Scalar::from(i as u64)).add(x)).collect();
+        let mut square: Vec<P> = (0..P::LANES)
+            .map(|i| P::scalar(&P::Scalar::from(i as u64)).add(x))
+            .collect();
         P::transpose(&mut square);
         for (column, value) in square.into_iter().enumerate() {
-            let expected: Vec<_> =
-                (0..P::LANES).map(|row| a[column] + P::Scalar::from(row as u64)).collect();
+            let expected: Vec<_> = (0..P::LANES)
+                .map(|row| a[column] + P::Scalar::from(row as u64))
+                .collect();
             assert_eq!(scalars(value), expected);
         }
     }

@@ -318,8 +318,18 @@ fn join(l: [__m512i; 5]) -> [__m512i; 4] {
 fn transpose(r: [__m512i; 8]) -> [__m512i; 8] {
     const EVEN: [i64; 8] = [0, 1, 8, 9, 4, 5, 12, 13];
     const ODD: [i64; 8] = [2, 3, 10, 11, 6, 7, 14, 15];
-    let (t0, t1, t2, t3) = (low(r[0], r[1]), high(r[0], r[1]), low(r[2], r[3]), high(r[2], r[3]));
-    let (t4, t5, t6, t7) = (low(r[4], r[5]), high(r[4], r[5]), low(r[6], r[7]), high(r[6], r[7]));
+    let (t0, t1, t2, t3) = (
+        low(r[0], r[1]),
+        high(r[0], r[1]),
+        low(r[2], r[3]),
+        high(r[2], r[3]),
+    );
+    let (t4, t5, t6, t7) = (
+        low(r[4], r[5]),
+        high(r[4], r[5]),
+        low(r[6], r[7]),
+        high(r[6], r[7]),
+    );
     let (u0, v0) = (permute(t0, EVEN, t2), permute(t4, EVEN, t6));
     let (u1, v1) = (permute(t1, EVEN, t3), permute(t5, EVEN, t7));
     let (u2, v2) = (permute(t0, ODD, t2), permute(t4, ODD, t6));
@@ -411,7 +421,9 @@ impl<F: Constants> Packed for Eight<F> {
     }
     #[inline(always)]
     fn store_int(self, words: &mut [Words]) {
-        self.mul(Self::constant([1, 0, 0, 0, 0])).canonical().store(words);
+        self.mul(Self::constant([1, 0, 0, 0, 0]))
+            .canonical()
+            .store(words);
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -471,7 +483,16 @@ impl<F: Constants> Packed for Eight<F> {
     fn transpose(square: &mut [Self]) {
         for limb in 0..5 {
             let row = |i: usize| square[i].0[limb];
-            let rows = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
+            let rows = [
+                row(0),
+                row(1),
+                row(2),
+                row(3),
+                row(4),
+                row(5),
+                row(6),
+                row(7),
+            ];
             let columns = transpose(rows);
             for i in 0..8 {
                 square[i].0[limb] = columns[i];
@@ -500,7 +521,16 @@ impl Backend for Avx512 {
     #[inline(always)]
     fn gather(points: [&Point; MAX_LANES]) -> (Eight<Fq>, Eight<Fq>) {
         let row = |i: usize| from_array(&points[i].0);
-        let rows = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
+        let rows = [
+            row(0),
+            row(1),
+            row(2),
+            row(3),
+            row(4),
+            row(5),
+            row(6),
+            row(7),
+        ];
         let [x0, x1, x2, x3, y0, y1, y2, y3] = transpose(rows);
         (
             Eight::new(split([x0, x1, x2, x3])),

@@ -1,43 +1,42 @@
-//! A circuit with everything that a constraint system can have, and a transcript with fixed challenges.
+//! A circuit with everything that a constraint system can have.
 
-use std::io;
+pub(crate) mod recorder;
 
 use ff::Field;
 use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
 use halo2_proofs::plonk::{
-    Advice, Assigned, Challenge, Circuit, Column, ConstraintSystem, Error, Expression, FirstPhase, Fixed,
-    Instance, SecondPhase, ThirdPhase,
+    Advice, Assigned, Challenge, Circuit, Column, ConstraintSystem, Error, Expression, FirstPhase,
+    Fixed, Instance, SecondPhase,
 };
 use halo2_proofs::poly::Rotation;
-use halo2_proofs::transcript::{Challenge255, EncodedChallenge, Transcript, TranscriptWrite};
-use halo2curves::bn256::{Fr, G1Affine};
+use halo2curves::bn256::Fr;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
 /// What a [`Toy`] has.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// Equality constraints, over this many more columns than one set takes.
-    pub copies: bool,
+    pub(crate) copies: bool,
     /// Lookups, of one and of two expressions.
-    pub lookups: bool,
+    pub(crate) lookups: bool,
     /// Columns of later phases.
-    pub phases: bool,
+    pub(crate) phases: bool,
     /// The degree of its highest gate, at most 9.
-    pub degree: usize,
+    pub(crate) degree: usize,
     /// Whether it moves to the next phase itself.
-    pub moves: bool,
+    pub(crate) moves: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Toy {
-    pub parts: Parts,
-    pub seed: u64,
-    pub rows: usize,
+pub(crate) struct Toy {
+    pub(crate) parts: Parts,
+    pub(crate) seed: u64,
+    pub(crate) rows: usize,
 }
 
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     a: Column<Advice>,
     b: Column<Advice>,
     product: Column<Advice>,
@@ -53,7 +52,7 @@ pub struct Config {
 
 impl Toy {
     /// Public values.
-    pub fn instance(&self) -> Vec<Fr> {
+    pub(crate) fn instance(&self) -> Vec<Fr> {
         self.rows(2).iter().map(|(a, ..)| *a).collect()
     }
 
@@ -99,8 +98,8 @@ impl Circuit<Fr> for Toy {
             running: parts.phases.then(|| {
                 let first = meta.challenge_usable_after(FirstPhase);
                 let running = meta.advice_column_in(SecondPhase);
-                let second = meta.challenge_usable_after(SecondPhase);
-                (running, meta.advice_column_in(ThirdPhase), first, second)
+                let second = meta.challenge_usable_after(FirstPhase);
+                (running, meta.advice_column_in(SecondPhase), first, second)
             }),
             on: meta.fixed_column(),
             step: meta.fixed_column(),
@@ -128,7 +127,7 @@ impl Circuit<Fr> for Toy {
             let b = meta.query_advice(config.b, Rotation::cur());
             vec![step * (next - here - before - b)]
         });
-        if !parts.copies {
+        if !parts.copies && !parts.lookups {
             meta.create_gate("public", |meta| {
                 let public = meta.query_fixed(config.table[1], Rotation::cur());
                 let a = meta.query_advice(config.a, Rotation::cur());
@@ -161,14 +160,19 @@ impl Circuit<Fr> for Toy {
                 let on = meta.query_fixed(config.on, Rotation::cur());
                 let small = meta.query_advice(config.small, Rotation::cur());
                 let square = meta.query_advice(config.more[1], Rotation::cur());
-                let table = config.table.map(|table| meta.query_fixed(table, Rotation::cur()));
+                let table = config
+                    .table
+                    .map(|table| meta.query_fixed(table, Rotation::cur()));
                 let [value, result] = table;
                 vec![(on.clone() * small, value), (on * square, result)]
             });
         }
         if parts.copies {
             meta.enable_equality(config.instance);
-            for column in [config.a, config.b, config.product].iter().chain(&config.more) {
+            for column in [config.a, config.b, config.product]
+                .iter()
+                .chain(&config.more)
+            {
                 meta.enable_equality(*column);
             }
             meta.enable_equality(config.table[1]);
@@ -178,13 +182,6 @@ impl Circuit<Fr> for Toy {
 
     fn synthesize(&self, config: Config, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
         let rows = self.rows(self.rows);
-        let challenge = |layouter: &mut dyn FnMut(Challenge) -> Value<Fr>, which: usize| {
-            config.running.map_or(Value::unknown(), |(_, _, first, second)| {
-                layouter(if which == 0 { first } else { second })
-            })
-        };
-        let first = challenge(&mut |c| layouter.get_challenge(c), 0);
-        let second = challenge(&mut |c| layouter.get_challenge(c), 1);
         let mut public = Vec::new();
         layouter.assign_region(
             || "rows",
@@ -221,7 +218,11 @@ impl Circuit<Fr> for Toy {
                     }
                     region.assign_advice(config.more[0], i, Value::known(sums[1]));
                     let [before, here] = sums;
-                    sums = if i == 0 { [here, here] } else { [here, here + before + b] };
+                    sums = if i == 0 {
+                        [here, here]
+                    } else {
+                        [here, here + before + b]
+                    };
                 }
                 let last = if rows.is_empty() { 0 } else { rows.len() };
                 region.assign_advice(config.more[0], last, Value::known(sums[1]));
@@ -242,46 +243,25 @@ impl Circuit<Fr> for Toy {
                 layouter.constrain_instance(cell, config.instance, row);
             }
         }
-        let Some((running, last, ..)) = config.running else {
+        let Some((running, last, first, second)) = config.running else {
             return Ok(());
         };
         if self.parts.moves {
             layouter.next_phase();
         }
-        let first = if self.parts.moves {
-            challenge(&mut |c| layouter.get_challenge(c), 0)
-        } else {
-            first
-        };
+        let first = layouter.get_challenge(first);
+        let second = layouter.get_challenge(second);
         layouter.assign_region(
             || "second phase",
             |mut region| {
                 let mut sum = Value::known(Fr::from(9));
                 for (i, (a, ..)) in rows.iter().enumerate() {
                     region.assign_advice(running, i, known_or_zero(sum));
-                    sum = sum * first + Value::known(*a);
-                }
-                region.assign_advice(running, rows.len(), known_or_zero(sum));
-                Ok(())
-            },
-        )?;
-        if self.parts.moves {
-            layouter.next_phase();
-        }
-        let second = if self.parts.moves {
-            challenge(&mut |c| layouter.get_challenge(c), 1)
-        } else {
-            second
-        };
-        layouter.assign_region(
-            || "third phase",
-            |mut region| {
-                let mut sum = Value::known(Fr::from(9));
-                for (i, (a, ..)) in rows.iter().enumerate() {
                     let value = (sum + Value::known(*a)) * second;
                     region.assign_advice(last, i, known_or_zero(value));
                     sum = sum * first + Value::known(*a);
                 }
+                region.assign_advice(running, rows.len(), known_or_zero(sum));
                 Ok(())
             },
         )
@@ -293,40 +273,4 @@ fn known_or_zero(value: Value<Fr>) -> Value<Fr> {
     let mut result = Fr::ZERO;
     value.map(|value| result = value);
     Value::known(result)
-}
-
-/// Records what is written; challenges do not depend on it.
-#[derive(Debug, Default)]
-pub struct Recorder {
-    pub points: Vec<G1Affine>,
-    pub scalars: Vec<Fr>,
-    pub common: Vec<Fr>,
-    challenges: u64,
-}
-
-impl Transcript<G1Affine, Challenge255<G1Affine>> for Recorder {
-    fn squeeze_challenge(&mut self) -> Challenge255<G1Affine> {
-        self.challenges += 1;
-        let mut bytes = [0; 64];
-        ChaCha20Rng::seed_from_u64(self.challenges).fill_bytes(&mut bytes);
-        Challenge255::new(&bytes)
-    }
-    fn common_point(&mut self, _: G1Affine) -> io::Result<()> {
-        Ok(())
-    }
-    fn common_scalar(&mut self, scalar: Fr) -> io::Result<()> {
-        self.common.push(scalar);
-        Ok(())
-    }
-}
-
-impl TranscriptWrite<G1Affine, Challenge255<G1Affine>> for Recorder {
-    fn write_point(&mut self, point: G1Affine) -> io::Result<()> {
-        self.points.push(point);
-        Ok(())
-    }
-    fn write_scalar(&mut self, scalar: Fr) -> io::Result<()> {
-        self.scalars.push(scalar);
-        Ok(())
-    }
 }
