@@ -1,5 +1,7 @@
 //! The kernels beside halo2's, on one thread: `RAYON_NUM_THREADS=1 cargo bench -p engine`.
 
+#![expect(missing_docs, reason = "criterion's macro makes a public function")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -30,9 +32,11 @@ fn fft(criterion: &mut Criterion) {
                 black_box(values)
             });
         });
-        group.bench_function("engine", |bencher| bencher.iter(|| fast.values(&values)));
+        group.bench_function("engine", |bencher| {
+            bencher.iter(|| fast.values(&values));
+        });
         group.bench_function("portable", |bencher| {
-            bencher.iter(|| portable.values(&values))
+            bencher.iter(|| portable.values(&values));
         });
     }
 }
@@ -78,10 +82,14 @@ fn msm(criterion: &mut Criterion) {
             let mut group = criterion.benchmark_group(format!("commitment 2^{log} {name}"));
             group.sample_size(10);
             group.bench_function("stock", |bencher| {
-                bencher.iter(|| best_multiexp(&column, &points))
+                bencher.iter(|| best_multiexp(&column, &points));
             });
-            group.bench_function("engine", |bencher| bencher.iter(|| fast.sum(&column)));
-            group.bench_function("portable", |bencher| bencher.iter(|| portable.sum(&column)));
+            group.bench_function("engine", |bencher| {
+                bencher.iter(|| fast.sum(&column));
+            });
+            group.bench_function("portable", |bencher| {
+                bencher.iter(|| portable.sum(&column));
+            });
         }
     }
 }

@@ -42,15 +42,15 @@ pub(crate) fn commit_coefficients<B: Backend>(
 }
 
 impl<B: Backend> Prepared<B> {
-    /// Coefficients in work form of a column in halo2curves' form.
-    pub(crate) fn coefficients(&self, columns: &[Vec<Fr>]) -> Vec<Vec<Words>> {
+    /// Coefficients in work form of columns in halo2curves' form, which are freed one by one.
+    pub(crate) fn coefficients(&self, columns: Vec<Vec<Fr>>) -> Vec<Vec<Words>> {
         columns
-            .par_iter()
+            .into_par_iter()
             .map_init(
                 || self.inverse.scratch(),
                 |scratch, column| {
                     let mut words = vec![[0; 4]; column.len()];
-                    let input = Input::Std(Fr::as_words(column));
+                    let input = Input::Std(Fr::as_words(&column));
                     self.inverse.transform(input, &mut words, scratch);
                     // The transform in the other direction, but for the order.
                     words[1..].reverse();

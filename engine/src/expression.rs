@@ -363,25 +363,23 @@ impl<'a> Compiler<'a> {
     /// One use less; the register may be the result's.
     fn release(&mut self, id: Id) {
         self.uses[id as usize] -= 1;
-        if self.uses[id as usize] == 0 {
-            if let Some((register, _)) = self.places.remove(&id) {
-                self.free.push(register);
-            }
+        if self.uses[id as usize] == 0
+            && let Some((register, _)) = self.places.remove(&id)
+        {
+            self.free.push(register);
         }
     }
 
-    fn reduce(&mut self, id: Id) -> u32 {
-        let place = self.places.get_mut(&id);
-        if let Some((register, bound)) = place {
-            if *bound > 2 {
-                *bound = 2;
-                self.program.steps.push(Step::Reduce {
-                    to: *register,
-                    a: *register,
-                });
-            }
+    fn reduce(&mut self, id: Id) {
+        if let Some((register, bound)) = self.places.get_mut(&id)
+            && *bound > 2
+        {
+            *bound = 2;
+            self.program.steps.push(Step::Reduce {
+                to: *register,
+                a: *register,
+            });
         }
-        2
     }
 
     fn bound(&self, id: Id) -> u32 {

@@ -120,10 +120,10 @@ impl PointReader {
 
 impl Write for PointReader {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for byte in bytes {
-            if self.skip > 0 {
-                self.skip -= 1;
-            } else if self.points.len() < self.count {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        for byte in &bytes[skipped..] {
+            if self.points.len() < self.count {
                 self.partial.push(*byte);
                 if self.partial.len() == POINT {
                     let mut words = [0; 8];

@@ -55,9 +55,9 @@ impl<B: Backend> Kernel<B> for Evaluate<'_> {
         let step = B::Fr::scalar(&self.point.pow_vartime([block as u64]));
         let mut sums = [B::Fr::zero(); CHAINS];
         for i in (0..self.polynomial.words().len() / block).rev() {
-            for chain in 0..CHAINS {
+            for (chain, sum) in sums.iter_mut().enumerate() {
                 let value = self.polynomial.load::<B>(i * block + chain * lanes);
-                sums[chain] = sums[chain].mul(step).add(value);
+                *sum = sum.mul(step).add(value);
             }
         }
         let mut result = Fr::ZERO;
@@ -149,20 +149,20 @@ struct Set<'a> {
 /// In order of first appearance, as halo2 has them: the verifier's order.
 fn sets<'a>(queries: &[Query<'a>]) -> Vec<Set<'a>> {
     // Polynomials with their points and values.
-    let mut polynomials: Vec<(usize, Input<'a>, Vec<(Fr, Fr)>)> = Vec::new();
+    let mut polynomials: Vec<(Input<'a>, Vec<(Fr, Fr)>)> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for query in queries {
         let place = *places.entry(query.id).or_insert_with(|| {
-            polynomials.push((query.id, query.polynomial, Vec::new()));
+            polynomials.push((query.polynomial, Vec::new()));
             polynomials.len() - 1
         });
-        let openings = &mut polynomials[place].2;
+        let openings = &mut polynomials[place].1;
         if !openings.iter().any(|(point, _)| *point == query.point) {
             openings.push((query.point, query.value));
         }
     }
     let mut sets: Vec<Set<'a>> = Vec::new();
-    for (_, polynomial, mut openings) in polynomials {
+    for (polynomial, mut openings) in polynomials {
         openings.sort();
         let (points, values): (Vec<_>, Vec<_>) = openings.into_iter().unzip();
         match sets.iter_mut().find(|set| set.points == points) {

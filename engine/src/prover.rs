@@ -102,7 +102,7 @@ where
     }
     vk.hash_into(transcript)?;
     let witness = witness::witness(prepared, pk, circuit, instances, rng, transcript)?;
-    let challenges = &witness.challenges;
+    let challenges = witness.challenges;
     let instance: Vec<Vec<Fr>> = instances
         .iter()
         .map(|values| {
@@ -122,7 +122,7 @@ where
     };
 
     let theta = *transcript.squeeze_challenge_scalar::<()>();
-    let lookups = lookup::commit(prepared, pk, &values, challenges, theta, rng, transcript)?;
+    let lookups = lookup::commit(prepared, pk, &values, &challenges, theta, rng, transcript)?;
     let beta = *transcript.squeeze_challenge_scalar::<()>();
     let gamma = *transcript.squeeze_challenge_scalar::<()>();
     let both = (beta, gamma);
@@ -136,15 +136,13 @@ where
     let y = *transcript.squeeze_challenge_scalar::<()>();
 
     // Values are not needed any more, and coefficients take their place.
-    let instance = prepared.coefficients(&instance);
-    let advice = prepared.coefficients(&witness.advice);
+    let instance = prepared.coefficients(instance);
+    let advice = prepared.coefficients(witness.advice);
     let (input, table): (Vec<_>, Vec<_>) = lookups.into_iter().map(|l| (l.input, l.table)).unzip();
-    let input = prepared.coefficients(&input);
-    let table = prepared.coefficients(&table);
-    let products = prepared.coefficients(&products);
-    let lookup_products = prepared.coefficients(&lookup_products);
-    let challenges = witness.challenges;
-    drop(witness.advice);
+    let input = prepared.coefficients(input);
+    let table = prepared.coefficients(table);
+    let products = prepared.coefficients(products);
+    let lookup_products = prepared.coefficients(lookup_products);
     let polynomial = |source: Source| match source {
         Source::Fixed(index) => std_input(pk.fixed_polys()[index].values()),
         Source::Advice(index) => Input::Work(&advice[index]),
@@ -174,7 +172,7 @@ where
         let root = graph.combine(&terms, y);
         graph.compile(root)
     };
-    let pieces = quotient::quotient(prepared, &program, &polynomial);
+    let pieces = quotient::quotient(prepared, &program, polynomial);
     for _ in &pieces {
         let _ = Fr::random(&mut *rng);
     }

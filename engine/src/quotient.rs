@@ -33,28 +33,24 @@ pub(crate) fn quotient<'a, B: Backend>(
         .collect();
     let matrix = inverse_vandermonde(&powers);
     let mut quotient = vec![vec![[0; 4]; n]; pieces];
+    // The same memory for all cosets.
+    let mut columns = vec![vec![[0; 4]; n + PADDING]; program.columns.len()];
+    let mut part = vec![[0; 4]; n];
     for (i, shift) in prepared.shifts.iter().enumerate() {
         let plan = Plan::<B>::new(prepared.k, *shift, Fr::ONE);
-        let columns: Vec<Vec<Words>> = program
-            .columns
-            .par_iter()
-            .map_init(
-                || plan.scratch(),
-                |scratch, source| {
-                    let mut column = vec![[0; 4]; n];
-                    match source {
-                        Source::Point => points::<B>(*shift, prepared.omega, &mut column),
-                        source => plan.transform(coefficients(*source), &mut column, scratch),
-                    }
-
-                    (0..PADDING).for_each(|row| column.push(column[row % n]));
-                    column
-                },
-            )
-            .collect();
+        columns.par_iter_mut().zip(&program.columns).for_each_init(
+            || plan.scratch(),
+            |scratch, (column, source)| {
+                match source {
+                    Source::Point => points::<B>(*shift, prepared.omega, &mut column[..n]),
+                    source => plan.transform(coefficients(*source), &mut column[..n], scratch),
+                }
+                for row in 0..PADDING {
+                    column[n + row] = column[row % n];
+                }
+            },
+        );
         let values = evaluate::<B>(program, &columns, n);
-        drop(columns);
-        let mut part = vec![[0; 4]; n];
         prepared.inverse.transform(
             Input::Work(&values),
             &mut part,
@@ -252,65 +248,43 @@ impl<B: Backend> Kernel<B> for Run<'_, B> {
                         let at =
                             (row as i64 + i64::from(rotation)).rem_euclid(self.n as i64) as usize;
                         let words = &self.columns[usize::from(column)][at..at + block];
-                        let to = &mut registers[usize::from(to)];
-                        for lane in 0..WIDTH {
-                            to[lane] = B::Fr::load(&words[lane * lanes..]);
-                        }
+                        registers[usize::from(to)] =
+                            [B::Fr::load(words), B::Fr::load(&words[lanes..])];
                     }
                     Step::Constant { to, constant } => {
-                        registers[usize::from(to)] =
-                            [B::Fr::splat(&self.constants[constant as usize]); WIDTH];
+                        let constant = B::Fr::splat(&self.constants[constant as usize]);
+                        registers[usize::from(to)] = [constant; WIDTH];
                     }
                     Step::Add { to, a, b } => {
-                        for lane in 0..WIDTH {
-                            let (a, b) = (
-                                registers[usize::from(a)][lane],
-                                registers[usize::from(b)][lane],
-                            );
-                            registers[usize::from(to)][lane] = a.add(b);
-                        }
+                        let (a, b) = (&registers[usize::from(a)], &registers[usize::from(b)]);
+                        registers[usize::from(to)] = [a[0].add(b[0]), a[1].add(b[1])];
                     }
                     Step::Sub { to, a, b, log } => {
-                        for lane in 0..WIDTH {
-                            let (a, b) = (
-                                registers[usize::from(a)][lane],
-                                registers[usize::from(b)][lane],
-                            );
-                            registers[usize::from(to)][lane] = match log {
-                                0 | 1 => a.sub::<1>(b),
-                                2 => a.sub::<2>(b),
-                                _ => a.sub::<3>(b),
-                            };
-                        }
+                        let (a, b) = (&registers[usize::from(a)], &registers[usize::from(b)]);
+                        registers[usize::from(to)] = match log {
+                            0 | 1 => [a[0].sub::<1>(b[0]), a[1].sub::<1>(b[1])],
+                            2 => [a[0].sub::<2>(b[0]), a[1].sub::<2>(b[1])],
+                            _ => [a[0].sub::<3>(b[0]), a[1].sub::<3>(b[1])],
+                        };
                     }
                     Step::Mul { to, a, b } => {
-                        for lane in 0..WIDTH {
-                            let (a, b) = (
-                                registers[usize::from(a)][lane],
-                                registers[usize::from(b)][lane],
-                            );
-                            registers[usize::from(to)][lane] = a.mul(b);
-                        }
+                        let (a, b) = (&registers[usize::from(a)], &registers[usize::from(b)]);
+                        registers[usize::from(to)] = [a[0].mul(b[0]), a[1].mul(b[1])];
                     }
                     Step::MulConstant { to, a, constant } => {
                         let constant = B::Fr::splat(&self.constants[constant as usize]);
-                        for lane in 0..WIDTH {
-                            registers[usize::from(to)][lane] =
-                                registers[usize::from(a)][lane].mul(constant);
-                        }
+                        let a = &registers[usize::from(a)];
+                        registers[usize::from(to)] = [a[0].mul(constant), a[1].mul(constant)];
                     }
                     Step::Reduce { to, a } => {
-                        for lane in 0..WIDTH {
-                            registers[usize::from(to)][lane] =
-                                registers[usize::from(a)][lane].reduce();
-                        }
+                        let a = &registers[usize::from(a)];
+                        registers[usize::from(to)] = [a[0].reduce(), a[1].reduce()];
                     }
                 }
             }
             let result = &registers[usize::from(self.program.result)];
-            for lane in 0..WIDTH {
-                result[lane].store(&mut values[lane * lanes..]);
-            }
+            result[0].store(values);
+            result[1].store(&mut values[lanes..]);
         }
     }
 }

@@ -129,8 +129,10 @@ impl<B: Backend> Kernel<B> for Batch<'_, B> {
         for batch in pairs.chunks(GROUPS * lanes) {
             let (known, fresh) = sums.split_at_mut(*done);
             groups.clear();
-            let mut product = B::Fq::one();
-            for pairs in batch.chunks_exact(lanes) {
+            // Two chains of products, in turn, as each multiplication waits for the one before.
+            let mut products = [B::Fq::one(); 2];
+            for (i, pairs) in batch.chunks_exact(lanes).enumerate() {
+                let product = &mut products[i % 2];
                 let mut left = [&bases[0]; MAX_LANES];
                 let mut right = [&bases[0]; MAX_LANES];
                 let (mut left_signs, mut right_signs) = (0, 0);
@@ -158,22 +160,69 @@ impl<B: Backend> Kernel<B> for Batch<'_, B> {
                     x_sum: x.add(other_x),
                     dx,
                     dy: other_y.sub::<1>(y),
-                    product,
+                    product: *product,
                 });
-                product = product.mul(dx);
+                *product = product.mul(dx);
             }
-            let mut inverse = invert::<B::Fq>(product).ok_or(Exceptional)?;
-            for (group, sum) in groups.iter().zip(fresh.chunks_exact_mut(lanes)).rev() {
-                let slope = inverse.mul(group.product).mul(group.dy);
-                inverse = inverse.mul(group.dx);
-                let x = slope.mul(slope).sub::<2>(group.x_sum);
-                let y = slope.mul(group.x.sub::<3>(x)).sub::<1>(group.y);
-                B::scatter(x.reduce(), y.reduce(), sum);
+            let [even, odd] = products;
+            let inverse = invert::<B::Fq>(even.mul(odd)).ok_or(Exceptional)?;
+            let mut inverses = [inverse.mul(odd), inverse.mul(even)];
+            let (couples, last) = groups.as_chunks::<2>();
+            let (couple_sums, last_sums) = fresh.split_at_mut(couples.len() * 2 * lanes);
+            if let [last] = last {
+                let [inverse, _] = &mut inverses;
+                let ([x], [y]) = sum([last], [inverse]);
+                B::scatter(x, y, last_sums);
+            }
+            let sums = couple_sums.chunks_exact_mut(2 * lanes);
+            for ([first, second], sums) in couples.iter().zip(sums).rev() {
+                let [even, odd] = &mut inverses;
+                let ([x, other_x], [y, other_y]) = sum([first, second], [even, odd]);
+                B::scatter(x, y, sums);
+                B::scatter(other_x, other_y, &mut sums[lanes..]);
             }
             *done += batch.len();
         }
         Ok(())
     }
+}
+
+/// Coordinates of bound 2 of sums, and inverses of the products before. Side by side, for what waits for
+/// itself in each of them.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "each loop is one step of several sums"
+)]
+#[inline(always)]
+fn sum<P: Packed, const N: usize>(
+    groups: [&Group<P>; N],
+    inverses: [&mut P; N],
+) -> ([P; N], [P; N]) {
+    let mut slopes = [P::zero(); N];
+    let mut x = slopes;
+    let mut y = slopes;
+    for i in 0..N {
+        slopes[i] = inverses[i].mul(groups[i].product);
+    }
+    for i in 0..N {
+        *inverses[i] = inverses[i].mul(groups[i].dx);
+    }
+    for i in 0..N {
+        slopes[i] = slopes[i].mul(groups[i].dy);
+    }
+    for i in 0..N {
+        x[i] = slopes[i].mul(slopes[i]).sub::<2>(groups[i].x_sum);
+    }
+    for i in 0..N {
+        y[i] = slopes[i]
+            .mul(groups[i].x.sub::<3>(x[i]))
+            .sub::<1>(groups[i].y);
+    }
+    for i in 0..N {
+        x[i] = x[i].reduce();
+        y[i] = y[i].reduce();
+    }
+    (x, y)
 }
 
 /// The inverses of all lanes, if none is zero.
