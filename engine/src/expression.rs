@@ -6,6 +6,8 @@ use ff::Field;
 use halo2_proofs::plonk::{ConstraintSystem, Expression};
 use halo2curves::bn256::Fr;
 
+use crate::packed::MAX_PRODUCTS;
+
 /// A column that expressions read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
@@ -40,6 +42,8 @@ enum Node {
     Add(Id, Id),
     Sub(Id, Id),
     Mul(Id, Id),
+    /// An index into the sums of products.
+    Dot(u32),
 }
 
 /// Expressions as a graph in which equal ones are the same node.
@@ -49,6 +53,8 @@ pub(crate) struct Graph {
     known: HashMap<Node, Id>,
     constants: Vec<Fr>,
     constant_ids: HashMap<Fr, u32>,
+    /// Pairs of factors, of which the second may be a constant.
+    dots: Vec<Vec<(Id, Id)>>,
 }
 
 impl Graph {
@@ -172,19 +178,40 @@ impl Graph {
             group.push((rest, power));
             power *= challenge;
         }
-        let mut total = self.constant(Fr::ZERO);
+        let one = self.constant(Fr::ONE);
+        let mut products = Vec::new();
         for factor in order {
-            let mut sum = self.constant(Fr::ZERO);
-            for (rest, power) in &groups[&factor] {
-                let power = self.constant(*power);
-                let term = self.mul(*rest, power);
-                sum = self.add(sum, term);
+            let terms = groups[&factor].iter();
+            let terms = terms.map(|(rest, power)| (*rest, self.constant(*power)));
+            let terms = terms.collect();
+            let sum = self.dot(terms);
+            products.push((sum, factor.unwrap_or(one)));
+        }
+        self.dot(products)
+    }
+
+    /// The sum of products.
+    fn dot(&mut self, mut products: Vec<(Id, Id)>) -> Id {
+        let mut total = self.constant(Fr::ZERO);
+        // A product of constants, or with one, does not need the multiplication.
+        let one = self.constant(Fr::ONE);
+        products.retain(|(a, b)| {
+            let simple = *b == one || (self.value(*a).is_some() && self.value(*b).is_some());
+            if simple {
+                let product = self.mul(*a, *b);
+                total = self.add(total, product);
             }
-            let term = match factor {
-                Some(factor) => self.mul(factor, sum),
-                None => sum,
-            };
-            total = self.add(total, term);
+            !simple
+        });
+        for products in products.chunks(MAX_PRODUCTS) {
+            let products = products.iter().map(|(a, b)| match self.value(*a) {
+                Some(_) => (*b, *a),
+                None => (*a, *b),
+            });
+            let products = products.collect();
+            let sum = self.node(Node::Dot(self.dots.len() as u32));
+            self.dots.push(products);
+            total = self.add(total, sum);
         }
         total
     }
@@ -259,6 +286,24 @@ pub(crate) enum Step {
         to: u16,
         a: u16,
     },
+    /// Begins or continues a sum of products.
+    Accumulate {
+        sum: u16,
+        first: bool,
+        a: u16,
+        b: u16,
+    },
+    AccumulateConstant {
+        sum: u16,
+        first: bool,
+        a: u16,
+        constant: u32,
+    },
+    /// The sum.
+    Total {
+        to: u16,
+        sum: u16,
+    },
 }
 
 /// Straight-line code whose result is in a register.
@@ -268,6 +313,8 @@ pub(crate) struct Program {
     pub(crate) columns: Vec<Source>,
     pub(crate) constants: Vec<Fr>,
     pub(crate) registers: usize,
+    /// Sums of products at the same time.
+    pub(crate) sums: usize,
     /// With bound 2.
     pub(crate) result: u16,
 }
@@ -284,6 +331,18 @@ struct Compiler<'a> {
     free: Vec<u16>,
     /// How often each node is still an operand.
     uses: Vec<u32>,
+    /// Sums of products that are being made, with their bounds; and those that are free.
+    open: Vec<(u16, u32)>,
+    free_sums: Vec<u16>,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy)]
+enum Task {
+    Visit(Id),
+    Emit(Id),
+    Open,
+    Accumulate(Id, Id),
 }
 
 impl<'a> Compiler<'a> {
@@ -297,6 +356,14 @@ impl<'a> Compiler<'a> {
             }
             match graph.nodes[id] {
                 Node::Constant(_) | Node::Cell(..) => (),
+                Node::Dot(index) => {
+                    for (a, b) in &graph.dots[index as usize] {
+                        uses[*a as usize] += 1;
+                        if graph.value(*b).is_none() {
+                            uses[*b as usize] += 1;
+                        }
+                    }
+                }
                 Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => {
                     uses[a as usize] += 1;
                     uses[b as usize] += 1;
@@ -310,36 +377,58 @@ impl<'a> Compiler<'a> {
                 columns: Vec::new(),
                 constants: graph.constants.clone(),
                 registers: 0,
+                sums: 0,
                 result: 0,
             },
             column_ids: HashMap::new(),
             places: HashMap::new(),
             free: Vec::new(),
             uses,
+            open: Vec::new(),
+            free_sums: Vec::new(),
         }
     }
 
     fn finish(mut self, root: Id) -> Program {
         // Depth first, so that values are used soon after they are made.
-        let mut stack = vec![(root, false)];
-        while let Some((id, ready)) = stack.pop() {
-            if self.places.contains_key(&id) {
-                continue;
-            }
-            let operands = match self.graph.nodes[id as usize] {
-                Node::Constant(_) | Node::Cell(..) => None,
-                Node::Add(a, b) | Node::Sub(a, b) => Some((a, b)),
-                Node::Mul(a, b) if self.graph.value(a).is_some() => Some((b, b)),
-                Node::Mul(a, b) if self.graph.value(b).is_some() => Some((a, a)),
-                Node::Mul(a, b) => Some((a, b)),
-            };
-            match operands {
-                Some((a, b)) if !ready => {
-                    stack.push((id, true));
-                    stack.push((b, false));
-                    stack.push((a, false));
+        let mut stack = vec![Task::Visit(root)];
+        while let Some(task) = stack.pop() {
+            match task {
+                Task::Visit(id) if self.places.contains_key(&id) => (),
+                Task::Visit(id) => {
+                    stack.push(Task::Emit(id));
+                    match self.graph.nodes[id as usize] {
+                        Node::Constant(_) | Node::Cell(..) => (),
+                        Node::Add(a, b) | Node::Sub(a, b) => {
+                            stack.extend([Task::Visit(b), Task::Visit(a)]);
+                        }
+                        Node::Mul(a, b) => {
+                            let factors = [b, a].into_iter();
+                            let factors = factors.filter(|id| self.graph.value(*id).is_none());
+                            stack.extend(factors.map(Task::Visit));
+                        }
+                        Node::Dot(index) => {
+                            for (a, b) in self.graph.dots[index as usize].iter().rev() {
+                                stack.push(Task::Accumulate(*a, *b));
+                                stack.push(Task::Visit(*a));
+                                if self.graph.value(*b).is_none() {
+                                    stack.push(Task::Visit(*b));
+                                }
+                            }
+                            stack.push(Task::Open);
+                        }
+                    }
                 }
-                _ => self.emit(id),
+                Task::Emit(id) if self.places.contains_key(&id) => (),
+                Task::Emit(id) => self.emit(id),
+                Task::Open => {
+                    let sum = self.free_sums.pop().unwrap_or_else(|| {
+                        self.program.sums += 1;
+                        (self.program.sums - 1) as u16
+                    });
+                    self.open.push((sum, 0));
+                }
+                Task::Accumulate(a, b) => self.accumulate(a, b),
             }
         }
         let (register, bound) = self.places[&root];
@@ -386,6 +475,51 @@ impl<'a> Compiler<'a> {
         self.places[&id].1
     }
 
+    /// Adds a product to the sum that was opened last.
+    fn accumulate(&mut self, a: Id, b: Id) {
+        let Some((sum, bound)) = self.open.last().copied() else {
+            return;
+        };
+        let first = bound == 0;
+        // So that the bound of a sum of as many products as there may be is not too large.
+        let constant = self.graph.value(b).is_some();
+        let bound_of_b = if constant { 1 } else { self.bound(b) };
+        if self.bound(a) * bound_of_b > LARGEST / 4 {
+            self.reduce(a);
+            if !constant {
+                self.reduce(b);
+            }
+        }
+        let (a_place, a_bound) = self.places[&a];
+        let (step, added) = match self.graph.nodes[b as usize] {
+            Node::Constant(constant) => {
+                let step = Step::AccumulateConstant {
+                    sum,
+                    first,
+                    a: a_place,
+                    constant,
+                };
+                (step, a_bound)
+            }
+            _ => {
+                let (b_place, b_bound) = self.places[&b];
+                let step = Step::Accumulate {
+                    sum,
+                    first,
+                    a: a_place,
+                    b: b_place,
+                };
+                self.release(b);
+                (step, a_bound * b_bound)
+            }
+        };
+        self.program.steps.push(step);
+        self.release(a);
+        if let Some((_, bound)) = self.open.last_mut() {
+            *bound += added;
+        }
+    }
+
     fn emit(&mut self, id: Id) {
         let (step, bound) = match self.graph.nodes[id as usize] {
             Node::Constant(constant) => {
@@ -408,6 +542,14 @@ impl<'a> Compiler<'a> {
                 });
                 self.places.insert(id, (to, 2));
                 return;
+            }
+            Node::Dot(_) => {
+                let Some((sum, bound)) = self.open.pop() else {
+                    return;
+                };
+                self.free_sums.push(sum);
+                let to = self.register();
+                (Step::Total { to, sum }, bound / LARGEST + 2)
             }
             Node::Add(a, b) => {
                 if self.bound(a) + self.bound(b) > LARGEST / 2 {
@@ -444,14 +586,13 @@ impl<'a> Compiler<'a> {
             }
             Node::Mul(a, b) => {
                 let constant = match (self.graph.nodes[a as usize], self.graph.nodes[b as usize]) {
-                    (Node::Constant(constant), _) => Some((b, a, constant)),
-                    (_, Node::Constant(constant)) => Some((a, b, constant)),
+                    (Node::Constant(constant), _) => Some((b, constant)),
+                    (_, Node::Constant(constant)) => Some((a, constant)),
                     _ => None,
                 };
-                if let Some((operand, other, constant)) = constant {
+                if let Some((operand, constant)) = constant {
                     let x = self.places[&operand].0;
                     self.release(operand);
-                    self.release(other);
                     let to = self.register();
                     (Step::MulConstant { to, a: x, constant }, 2)
                 } else {
@@ -478,7 +619,10 @@ impl<'a> Compiler<'a> {
             | Step::Sub { to, .. }
             | Step::Mul { to, .. }
             | Step::MulConstant { to, .. }
-            | Step::Reduce { to, .. } => to,
+            | Step::Reduce { to, .. }
+            | Step::Total { to, .. } => to,
+            // Sums are not values of nodes.
+            Step::Accumulate { .. } | Step::AccumulateConstant { .. } => return,
         };
         self.program.steps.push(step);
         self.places.insert(id, (to, bound));

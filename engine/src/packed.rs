@@ -26,6 +26,8 @@ pub(crate) trait Packed: Copy + Send + Sync + 'static {
     type Scalar: Raw;
     /// One element, ready to be repeated in all lanes.
     type Single: Copy + Send + Sync + 'static;
+    /// A sum of products that is not reduced yet.
+    type Wide: Copy;
     const LANES: usize;
 
     fn single(scalar: &Self::Scalar) -> Self::Single;
@@ -44,6 +46,11 @@ pub(crate) trait Packed: Copy + Send + Sync + 'static {
     /// Subtracts a value of bound `2^LOG`; adds `2^LOG` to the bound.
     fn sub<const LOG: usize>(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    fn wide_zero() -> Self::Wide;
+    /// Adds a product; at most [`MAX_PRODUCTS`] in one sum.
+    fn wide_add(wide: Self::Wide, a: Self, b: Self) -> Self::Wide;
+    /// Has bound 1 and an 84th of the sum of the products' bounds.
+    fn wide_reduce(wide: Self::Wide) -> Self;
     /// From bound 84 to bound 2.
     fn reduce(self) -> Self;
     /// Where a bit of the mask is set the first, else the second.
@@ -73,6 +80,9 @@ pub(crate) trait Packed: Copy + Send + Sync + 'static {
         words.map(Self::Scalar::from_raw_words)
     }
 }
+
+/// Products in a sum whose limbs, signed, do not run over.
+pub(crate) const MAX_PRODUCTS: usize = 128;
 
 /// No backend has more lanes.
 pub(crate) const MAX_LANES: usize = 8;
@@ -117,6 +127,7 @@ pub(crate) struct One<F>(F);
 impl<F: Raw> Packed for One<F> {
     type Scalar = F;
     type Single = F;
+    type Wide = F;
     const LANES: usize = 1;
 
     fn single(scalar: &F) -> F {
@@ -156,6 +167,18 @@ impl<F: Raw> Packed for One<F> {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(self.0 * other.0)
+    }
+    #[inline(always)]
+    fn wide_zero() -> F {
+        F::ZERO
+    }
+    #[inline(always)]
+    fn wide_add(wide: F, a: Self, b: Self) -> F {
+        wide + a.0 * b.0
+    }
+    #[inline(always)]
+    fn wide_reduce(wide: F) -> Self {
+        Self(wide)
     }
     #[inline(always)]
     fn reduce(self) -> Self {

@@ -236,6 +236,7 @@ impl<B: Backend> Kernel<B> for Run<'_, B> {
         let lanes = B::Fr::LANES;
         let block = WIDTH * lanes;
         let mut registers = vec![[B::Fr::zero(); WIDTH]; self.program.registers];
+        let mut sums = vec![[B::Fr::wide_zero(); WIDTH]; self.program.sums];
         for (i, values) in self.values.chunks_exact_mut(block).enumerate() {
             let row = self.first + i * block;
             for step in &self.program.steps {
@@ -279,6 +280,39 @@ impl<B: Backend> Kernel<B> for Run<'_, B> {
                     Step::Reduce { to, a } => {
                         let a = &registers[usize::from(a)];
                         registers[usize::from(to)] = [a[0].reduce(), a[1].reduce()];
+                    }
+                    Step::Accumulate { sum, first, a, b } => {
+                        let (a, b) = (&registers[usize::from(a)], &registers[usize::from(b)]);
+                        let sum = &mut sums[usize::from(sum)];
+                        if first {
+                            *sum = [B::Fr::wide_zero(); WIDTH];
+                        }
+                        *sum = [
+                            B::Fr::wide_add(sum[0], a[0], b[0]),
+                            B::Fr::wide_add(sum[1], a[1], b[1]),
+                        ];
+                    }
+                    Step::AccumulateConstant {
+                        sum,
+                        first,
+                        a,
+                        constant,
+                    } => {
+                        let constant = B::Fr::splat(&self.constants[constant as usize]);
+                        let a = &registers[usize::from(a)];
+                        let sum = &mut sums[usize::from(sum)];
+                        if first {
+                            *sum = [B::Fr::wide_zero(); WIDTH];
+                        }
+                        *sum = [
+                            B::Fr::wide_add(sum[0], a[0], constant),
+                            B::Fr::wide_add(sum[1], a[1], constant),
+                        ];
+                    }
+                    Step::Total { to, sum } => {
+                        let sum = sums[usize::from(sum)];
+                        registers[usize::from(to)] =
+                            [B::Fr::wide_reduce(sum[0]), B::Fr::wide_reduce(sum[1])];
                     }
                 }
             }

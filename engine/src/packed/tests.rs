@@ -51,6 +51,12 @@ fn arithmetic<P: Packed>(samples: &[P::Scalar]) {
         expect(x.add(y), &|a, b| a + b);
         expect(x.sub::<1>(y), &|a, b| a - b);
         expect(x.mul(y), &|a, b| a * b);
+        let mut sum = P::wide_zero();
+        for _ in 0..MAX_PRODUCTS {
+            sum = P::wide_add(sum, x.add(x), y.add(y));
+        }
+        let count = P::Scalar::from(4 * MAX_PRODUCTS as u64);
+        expect(P::wide_reduce(sum), &|a, b| a * b * count);
         let mut large = x;
         // Bounds 4, 8, 16, 32, 64.
         for _ in 0..5 {

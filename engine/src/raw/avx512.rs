@@ -385,6 +385,7 @@ impl<F: Constants> Eight<F> {
 impl<F: Constants> Packed for Eight<F> {
     type Scalar = F;
     type Single = [u64; 5];
+    type Wide = [__m512i; 10];
     const LANES: usize = 8;
 
     fn single(scalar: &F) -> [u64; 5] {
@@ -438,17 +439,28 @@ impl<F: Constants> Packed for Eight<F> {
     }
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        let (a, b) = (self.0, other.0);
-        let p = five!(I => set(F::P[I]));
-        let inverse = set(F::INVERSE);
-        let zero = set(0);
-        let mut t = [zero; 10];
+        Self::wide_reduce(Self::wide_add(Self::wide_zero(), self, other))
+    }
+    #[inline(always)]
+    fn wide_zero() -> [__m512i; 10] {
+        [set(0); 10]
+    }
+    #[inline(always)]
+    fn wide_add(mut t: [__m512i; 10], a: Self, b: Self) -> [__m512i; 10] {
+        let (a, b) = (a.0, b.0);
         for i in 0..5 {
             for j in 0..5 {
                 t[i + j] = lo(t[i + j], a[j], b[i]);
                 t[i + j + 1] = hi(t[i + j + 1], a[j], b[i]);
             }
         }
+        t
+    }
+    #[inline(always)]
+    fn wide_reduce(mut t: [__m512i; 10]) -> Self {
+        let p = five!(I => set(F::P[I]));
+        let inverse = set(F::INVERSE);
+        let zero = set(0);
         for i in 0..5 {
             let q = lo(zero, t[i], inverse);
             for j in 0..5 {
