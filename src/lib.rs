@@ -91,10 +91,10 @@ pub use bpf_tracer::{
     LoadOptions, Outcome, Program, Step, Tracer, TrapKind, execute_and_trace, solana,
 };
 pub use prover::{
-    AggregationConfig, AggregationEvent, Calibration, Estimate, Event, Job, KeygenConfig, Keys,
-    Restart, Schedule, aggregate, aggregate_observed, claim_of, estimate, prove_execution_chunked,
-    prove_execution_chunked_auto, prove_execution_chunked_parallel, prove_execution_observed,
-    prove_execution_resumable, run_info,
+    AggregationConfig, AggregationEvent, Calibration, Engine, Estimate, Event, Job, KeygenConfig,
+    Keys, Restart, Schedule, aggregate, aggregate_observed, claim_of, estimate,
+    prove_execution_chunked, prove_execution_chunked_auto, prove_execution_chunked_parallel,
+    prove_execution_observed, prove_execution_resumable, run_info,
 };
 pub use verifier::{
     AggregateKey, AggregateProof, ChunkProof, ChunkStatement, Claim, ExecutionProof,

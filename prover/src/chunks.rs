@@ -20,7 +20,7 @@ use zk_circuits::{
 
 use crate::error::{ChunkFailure, Error};
 use crate::job::{Frame, Identity, Job, Proved, Restart, Session};
-use crate::keys::{KeygenConfig, Keys};
+use crate::keys::{Engine, KeygenConfig, Keys};
 use crate::memory;
 use crate::rng::LinkedRng;
 use crate::secret::BoundarySecret;
@@ -234,6 +234,7 @@ fn prove(
 
     let run = Run {
         keys: &keys,
+        engine: config.engine(),
         plan: &plan,
         hints: Hints {
             pages: plan.pages().pages().into(),
@@ -296,6 +297,7 @@ impl Hints {
 /// What all chunks of a run share, but the secret.
 struct Run<'a> {
     keys: &'a Keys,
+    engine: Engine,
     plan: &'a Plan,
     hints: Hints,
     claim: Claim,
@@ -398,6 +400,7 @@ impl Run<'_> {
         let rng = LinkedRng::new(streams, self.keys.verifying.blinding_rows());
         let proof = create(
             self.keys,
+            self.engine,
             ChunkCircuit::new(witness),
             &instance.to_fields(),
             rng,
@@ -462,23 +465,36 @@ impl Run<'_> {
     }
 }
 
-/// halo2's proof of a circuit with one instance column.
+/// A proof of a circuit with one instance column.
 pub(crate) fn create(
     keys: &Keys,
+    engine: Engine,
     circuit: ChunkCircuit,
     instance: &[Fr],
     rng: LinkedRng,
 ) -> Result<Vec<u8>, ChunkFailure> {
     let mut transcript = chunk_transcript(Vec::new());
-    create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-        &keys.params,
-        &keys.proving,
-        &[circuit],
-        &[&[instance]],
-        rng,
-        &mut transcript,
-    )
-    .map_err(|error| ChunkFailure::Prove(error.to_string()))?;
+    let result = match engine {
+        Engine::Stock => {
+            create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
+                &keys.params,
+                &keys.proving,
+                &[circuit],
+                &[&[instance]],
+                rng,
+                &mut transcript,
+            )
+        }
+        Engine::Fast => engine::create_proof(
+            keys.engine_key(),
+            &keys.proving,
+            &circuit,
+            &[instance],
+            rng,
+            &mut transcript,
+        ),
+    };
+    result.map_err(|error| ChunkFailure::Prove(error.to_string()))?;
     Ok(transcript.finalize())
 }
 

@@ -14,7 +14,7 @@ use zk_circuits::{ChunkInstance, CircuitSize, Plan, Shape};
 
 use crate::chunks::{Schedule, prove_execution_chunked};
 use crate::error::Error;
-use crate::keys::KeygenConfig;
+use crate::keys::{Engine, KeygenConfig};
 use crate::memory;
 
 /// Size of the circuit that is measured where nothing is known.
@@ -26,8 +26,8 @@ const USUALLY_BUSY: f64 = 0.9;
 /// What chunks of some sizes took on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Processor seconds of a chunk, by the base-2 logarithm of the circuit's rows.
-    chunk_cpu_seconds: BTreeMap<u32, f64>,
+    /// Processor seconds of a chunk, by prover and by the base-2 logarithm of the circuit's rows.
+    chunk_cpu_seconds: BTreeMap<Engine, BTreeMap<u32, f64>>,
     /// Share of the threads that one proof kept busy.
     busy_alone: Option<f64>,
 }
@@ -35,6 +35,8 @@ pub struct Calibration {
 /// What proving some chunks took.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
+    /// The prover.
+    pub engine: Engine,
     /// Base-2 logarithm of the circuit's rows.
     pub k: u32,
     /// Number of chunks.
@@ -87,10 +89,10 @@ fn weight_of_row(k: u32) -> f64 {
 }
 
 impl Calibration {
-    /// Whether nothing is known.
+    /// Whether anything is known of a prover.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.chunk_cpu_seconds.is_empty()
+    pub fn knows(&self, engine: Engine) -> bool {
+        self.chunk_cpu_seconds.contains_key(&engine)
     }
 
     /// Adds what chunks took. Later measurements replace earlier ones.
@@ -100,6 +102,8 @@ impl Calibration {
             return;
         }
         self.chunk_cpu_seconds
+            .entry(measured.engine)
+            .or_default()
             .insert(measured.k, cpu / measured.chunks as f64);
         if measured.at_once == 1 {
             let busy = cpu / elapsed / measured.threads.max(1) as f64;
@@ -128,6 +132,7 @@ impl Calibration {
             .zip(before)
             .map_or(elapsed, |(after, before)| after.saturating_sub(before));
         self.record(Measured {
+            engine: config.engine(),
             k: REFERENCE_K,
             chunks: 1,
             at_once: 1,
@@ -139,8 +144,8 @@ impl Calibration {
     }
 
     /// Processor seconds of a chunk of `2^k` rows.
-    fn chunk(&self, k: u32) -> Option<f64> {
-        let known = self.chunk_cpu_seconds.iter();
+    fn chunk(&self, engine: Engine, k: u32) -> Option<f64> {
+        let known = self.chunk_cpu_seconds.get(&engine)?.iter();
         let (known, seconds) = known.min_by_key(|(known, _)| known.abs_diff(k))?;
         let weight = |k: u32| f64::from(1_u32 << k.min(31)) * weight_of_row(k);
         Some(seconds * weight(k) / weight(*known))
@@ -174,7 +179,9 @@ pub fn estimate(
     let threads = config.thread_count();
     let budget = config.memory_budget();
     let at_once = memory::chunks_at_once(schedule, threads, shape, budget)?.min(chunks);
-    let chunk = calibration.chunk(shape.k()).unwrap_or_default();
+    let chunk = calibration
+        .chunk(config.engine(), shape.k())
+        .unwrap_or_default();
     let (batches, rest) = (chunks / at_once, chunks % at_once);
     let batches = batches as f64 * calibration.batch(chunk, at_once, threads);
     let last = match rest {

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bpf_tracer::ExecutionTrace;
+use engine::EngineKey;
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::plonk::{ProvingKey, keygen_pk2};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, G1Affine};
+use serde::{Deserialize, Serialize};
 use verifier::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey};
 use zk_circuits::{ChunkCircuit, Plan, Shape};
 
@@ -49,6 +51,18 @@ impl SrsChoice {
     }
 }
 
+/// Which prover makes the proofs. Both make the same; the verifier does not know the difference.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Engine {
+    /// halo2's own.
+    #[default]
+    Stock,
+    /// The workspace's: several times faster, in less memory.
+    Fast,
+}
+
 /// What to prove with: circuit size, cache, chunk size, parameters.
 ///
 /// Keys are made on first use, kept on disk, and shared by all clones of a configuration.
@@ -61,6 +75,7 @@ pub struct KeygenConfig {
     whole_program: bool,
     threads: Option<usize>,
     memory_budget: Option<u64>,
+    engine: Engine,
     srs: Option<SrsChoice>,
     loaded: Arc<Mutex<Loaded>>,
 }
@@ -85,6 +100,7 @@ impl KeygenConfig {
             whole_program: false,
             threads: None,
             memory_budget: None,
+            engine: Engine::default(),
             srs: None,
             loaded: Arc::default(),
         }
@@ -118,6 +134,13 @@ impl KeygenConfig {
     #[must_use]
     pub fn with_memory_budget(mut self, bytes: u64) -> Self {
         self.memory_budget = Some(bytes);
+        self
+    }
+
+    /// Makes the chunks' proofs with this prover.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
         self
     }
 
@@ -163,6 +186,12 @@ impl KeygenConfig {
     #[must_use]
     pub fn whole_program(&self) -> bool {
         self.whole_program
+    }
+
+    /// Which prover makes the chunks' proofs.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     pub(crate) fn threads(&self) -> Option<usize> {
@@ -294,6 +323,7 @@ pub struct Keys {
     pub(crate) proving: ProvingKey<G1Affine>,
     pub(crate) verifying: Arc<VerifyingKey>,
     unkept: Option<Unkept>,
+    fast: OnceLock<EngineKey>,
 }
 
 impl fmt::Debug for Keys {
@@ -327,6 +357,13 @@ impl Keys {
     #[must_use]
     pub fn proving_key(&self) -> &ProvingKey<G1Affine> {
         &self.proving
+    }
+
+    /// What the fast prover needs besides, made on first use.
+    #[must_use]
+    pub fn engine_key(&self) -> &EngineKey {
+        self.fast
+            .get_or_init(|| EngineKey::new(&self.params, &self.proving))
     }
 
     /// halo2's parameters.
@@ -462,6 +499,7 @@ impl<'a> Store<'a> {
             unkept: srs.unkept.or(proving.unkept).or(cached.unkept),
             proving: proving.value,
             verifying: Arc::new(verifying),
+            fast: OnceLock::new(),
         })
     }
 

@@ -45,4 +45,4 @@ pub use error::{AggregationFailure, ChunkFailure, Error, JobError, SrsError};
 pub use estimate::{Calibration, Estimate, Measured, estimate};
 pub use files::{write_whole, write_whole_from};
 pub use job::{Job, Restart};
-pub use keys::{KeygenConfig, Keys};
+pub use keys::{Engine, KeygenConfig, Keys};

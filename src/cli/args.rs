@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, value_parser};
-use zkbpf::{Dialect, Schedule, TrapKind};
+use zkbpf::{Dialect, Engine, Schedule, TrapKind};
 
 /// Prove that a BPF program ran correctly, and check such proofs.
 ///
@@ -48,6 +48,9 @@ pub(crate) struct Common {
     /// proofs. For tests.
     #[arg(long, global = true)]
     pub(crate) insecure_test_srs: bool,
+    /// Which prover to use; both make the same proofs.
+    #[arg(long, global = true, value_enum, default_value_t = EngineName::Stock)]
+    pub(crate) engine: EngineName,
     /// Memory that proving may take: fewer chunks at once if they do not fit, and nothing is started that
     /// would take more.
     #[arg(long, global = true, value_name = "BYTES")]
@@ -281,6 +284,24 @@ pub(crate) enum Mode {
     Parallel,
     /// One chunk after another, each on all threads: least memory.
     Sequential,
+}
+
+/// Which prover to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineName {
+    /// halo2's own.
+    Stock,
+    /// The same proofs in a fraction of the time.
+    Fast,
+}
+
+impl EngineName {
+    pub(crate) const fn engine(self) -> Engine {
+        match self {
+            Self::Stock => Engine::Stock,
+            Self::Fast => Engine::Fast,
+        }
+    }
 }
 
 impl Mode {

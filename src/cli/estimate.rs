@@ -31,7 +31,7 @@ pub(crate) fn execute(args: &Estimate, common: &Common) -> Result<Ending, Failur
     let trace = program::trace(&program, input, environment, &args.limits)?;
     let config = program::config_for(&trace, &args.chunks, common)?;
     let mut known = calibration::load(common);
-    if known.is_empty() {
+    if !known.knows(common.engine.engine()) {
         let bar = output::progress(common);
         bar.set_message("measuring this machine");
         bar.tick();

@@ -221,7 +221,8 @@ pub(crate) fn require_srs(common: &Common) -> Result<(), Failure> {
 /// What to make keys with. Says so if they are worthless.
 pub(crate) fn config(common: &Common, k: u32) -> Result<KeygenConfig, Failure> {
     require_srs(common)?;
-    let mut config = KeygenConfig::new(k, cache_dir(common)?, LOOKUP_BITS);
+    let mut config =
+        KeygenConfig::new(k, cache_dir(common)?, LOOKUP_BITS).with_engine(common.engine.engine());
     if let Some(bytes) = common.memory_budget {
         config = config.with_memory_budget(bytes);
     }

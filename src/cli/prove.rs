@@ -109,6 +109,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         calibration::record(
             common,
             Measured {
+                engine: common.engine.engine(),
                 k: info.k,
                 chunks: made,
                 at_once: at_once.into_inner(),

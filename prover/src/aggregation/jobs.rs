@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use aggregation::{AggregationCircuit, Layer, SPAN_VALUES, Snark, SnarkError, accumulator_points};
+use engine::EngineKey;
 use ff::PrimeField;
 use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
 use halo2_proofs::plonk::create_proof;
@@ -23,6 +24,7 @@ use super::keys::{AggregationKeys, LayerKind};
 use super::{AggregationConfig, AggregationEvent};
 use crate::error::{AggregationFailure, Error, io_error};
 use crate::files::write_whole;
+use crate::keys::Engine;
 
 const MAGIC: [u8; 8] = *b"zkbpfSPN";
 const FORMAT: u8 = 1;
@@ -325,22 +327,33 @@ impl Aggregator {
         let instance = circuit.instance();
         let params = self.keys.params(kind)?;
         let mut transcript = transcript();
-        create_proof::<
-            KZGCommitmentScheme<Bn256>,
-            ProverSHPLONK<'_, Bn256>,
-            _,
-            _,
-            _,
-            BaseCircuitBuilder<Fr>,
-        >(
-            &params,
-            &key.proving,
-            &[circuit.builder],
-            &[&[&instance]],
-            OsRng,
-            &mut transcript,
-        )
-        .map_err(|error| Error::Aggregation {
+        let result = match self.config.chunk.engine() {
+            Engine::Stock => create_proof::<
+                KZGCommitmentScheme<Bn256>,
+                ProverSHPLONK<'_, Bn256>,
+                _,
+                _,
+                _,
+                BaseCircuitBuilder<Fr>,
+            >(
+                &params,
+                &key.proving,
+                &[circuit.builder],
+                &[&[&instance]],
+                OsRng,
+                &mut transcript,
+            ),
+            Engine::Fast => engine::create_proof(
+                key.fast
+                    .get_or_init(|| EngineKey::new(&params, &key.proving)),
+                &key.proving,
+                &circuit.builder,
+                &[&instance],
+                OsRng,
+                &mut transcript,
+            ),
+        };
+        result.map_err(|error| Error::Aggregation {
             layer: kind.name(),
             reason: AggregationFailure::Prove(error.to_string()),
         })?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use aggregation::{
     AggregationCircuit, AggregationShape, Cells, Layer, SPAN_VALUES, Snark, key_hash, protocol,
 };
+use engine::EngineKey;
 use group::Curve;
 use halo2_base::gates::circuit::CircuitBuilderStage;
 use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
@@ -58,6 +59,8 @@ pub(crate) struct LayerKey {
     pub(crate) cells: Cells,
     pub(crate) break_points: MultiPhaseThreadBreakPoints,
     pub(crate) proving: ProvingKey<G1Affine>,
+    /// For the fast prover, made on first use.
+    pub(crate) fast: OnceLock<EngineKey>,
 }
 
 /// What verifying, and the next circuit, need of a key.
@@ -237,6 +240,7 @@ impl AggregationKeys {
             cells: circuit.cells,
             break_points: circuit.builder.break_points(),
             proving,
+            fast: OnceLock::new(),
         };
         let bytes = key_bytes(&key);
         Ok((key, bytes))
@@ -472,5 +476,6 @@ fn parse_key(bytes: &[u8]) -> Option<LayerKey> {
         cells,
         break_points,
         proving,
+        fast: OnceLock::new(),
     })
 }

@@ -1,0 +1,107 @@
+//! The kernels by themselves, on whichever backend this machine has.
+
+use halo2curves::bn256::{Fr, G1, G1Affine};
+
+use crate::fft::{Input, Plan};
+use crate::msm::Bases;
+use crate::packed::{Backend, Portable, Words, integer};
+#[cfg(target_arch = "x86_64")]
+use crate::raw::Avx512;
+use crate::raw::{Raw, available};
+
+/// Evaluates polynomials at all powers of a root of unity.
+#[derive(Debug)]
+pub struct Fft(FftOn);
+
+#[derive(Debug)]
+enum FftOn {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Plan<Avx512>),
+    Portable(Plan<Portable>),
+}
+
+impl Fft {
+    /// For polynomials of `2^log` coefficients.
+    #[must_use]
+    pub fn new(log: u32) -> Self {
+        use ff::Field;
+        #[cfg(target_arch = "x86_64")]
+        if available() {
+            return Self(FftOn::Avx512(Plan::new(log, Fr::ONE, Fr::ONE)));
+        }
+        Self(FftOn::Portable(Plan::new(log, Fr::ONE, Fr::ONE)))
+    }
+
+    /// As [`Fft::new`], without special instructions.
+    #[must_use]
+    pub fn portable(log: u32) -> Self {
+        use ff::Field;
+        Self(FftOn::Portable(Plan::new(log, Fr::ONE, Fr::ONE)))
+    }
+
+    /// The values of a polynomial, in natural order.
+    ///
+    /// # Panics
+    /// If the number of coefficients is not the one it was made for.
+    #[must_use]
+    pub fn values(&self, coefficients: &[Fr]) -> Vec<Fr> {
+        fn on<B: Backend>(plan: &Plan<B>, coefficients: &[Fr]) -> Vec<Fr> {
+            assert_eq!(coefficients.len(), 1 << plan.log());
+            let mut output: Vec<Words> = vec![[0; 4]; coefficients.len()];
+            let input = Input::Std(Fr::as_words(coefficients));
+            plan.transform(input, &mut output, &mut plan.scratch());
+            crate::column::to_std::<B>(&output)
+        }
+        match &self.0 {
+            #[cfg(target_arch = "x86_64")]
+            FftOn::Avx512(plan) => on(plan, coefficients),
+            FftOn::Portable(plan) => on(plan, coefficients),
+        }
+    }
+}
+
+/// Multiplies fixed points by scalars and sums.
+#[derive(Debug)]
+pub struct Msm {
+    bases: Bases,
+    fast: bool,
+}
+
+impl Msm {
+    /// Over these points.
+    #[must_use]
+    pub fn new(points: &[G1Affine]) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if available() {
+            return Self {
+                bases: Bases::new::<Avx512>(points),
+                fast: true,
+            };
+        }
+        Self::portable(points)
+    }
+
+    /// As [`Msm::new`], without special instructions.
+    #[must_use]
+    pub fn portable(points: &[G1Affine]) -> Self {
+        Self {
+            bases: Bases::new::<Portable>(points),
+            fast: false,
+        }
+    }
+
+    /// The sum of the first points times these scalars.
+    ///
+    /// # Panics
+    /// If there are more scalars than points.
+    #[must_use]
+    pub fn sum(&self, scalars: &[Fr]) -> G1 {
+        assert!(scalars.len() <= self.bases.len());
+        let integers: Vec<_> = scalars.iter().map(integer).collect();
+        #[cfg(target_arch = "x86_64")]
+        if self.fast {
+            return self.bases.sum::<Avx512>(&integers);
+        }
+        self.bases.sum::<Portable>(&integers)
+    }
+}

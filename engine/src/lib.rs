@@ -1,0 +1,20 @@
+//! A prover for halo2-axiom's circuits (KZG over BN254, SHPLONK).
+
+mod column;
+mod commit;
+mod expression;
+mod fft;
+pub mod kernels;
+mod key;
+mod lookup;
+mod msm;
+mod open;
+mod packed;
+mod permutation;
+mod prover;
+mod quotient;
+mod raw;
+mod witness;
+
+pub use key::EngineKey;
+pub use prover::create_proof;

@@ -1,0 +1,218 @@
+//! Several field elements at once: the operations that kernels are written in.
+//!
+//! A kernel is generic over a [`Backend`], which says how many elements one value holds and in which form
+//! they are. On AVX-512 that is eight elements in radix 2^52 and Montgomery form modulo 2^260 (the *work
+//! form*), elsewhere one element of halo2curves, whose form is modulo 2^256.
+//!
+//! Values are not always smaller than the modulus `p`. The *bound* of a value is the number of `p` it is
+//! below: additions add bounds, a product of bounds `a` and `b` with `a * b <= 84` has bound 2, and so do
+//! [`Packed::reduce`] and everything loaded from memory in work form.
+
+use ff::{Field, PrimeField};
+use halo2curves::bn256::{Fq, Fr};
+
+use crate::raw::Raw;
+
+/// 256 bits: an element in some form, least significant word first.
+pub(crate) type Words = [u64; 4];
+
+/// The coordinates of an affine point, neither of them infinity, in work form.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Point(pub(crate) [u64; 8]);
+
+/// [`Packed::LANES`] elements of a field.
+pub(crate) trait Packed: Copy + Send + Sync + 'static {
+    type Scalar: Raw;
+    /// One element, ready to be repeated in all lanes.
+    type Single: Copy + Send + Sync + 'static;
+    /// A sum of products that is not reduced yet.
+    type Wide: Copy;
+    const LANES: usize;
+
+    fn single(scalar: &Self::Scalar) -> Self::Single;
+    fn splat(single: &Self::Single) -> Self;
+    /// From the first elements of a slice in work form, each with bound 2; has bound 2.
+    fn load(words: &[Words]) -> Self;
+    /// From halo2curves' form; has bound 16.
+    fn load_std(words: &[Words]) -> Self;
+    /// In work form; the value has bound 2.
+    fn store(self, words: &mut [Words]);
+    /// In halo2curves' form, each less than the modulus.
+    fn store_std(self, words: &mut [Words]);
+    /// As integers less than the modulus.
+    fn store_int(self, words: &mut [Words]);
+    fn add(self, other: Self) -> Self;
+    /// Subtracts a value of bound `2^LOG`; adds `2^LOG` to the bound.
+    fn sub<const LOG: usize>(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn wide_zero() -> Self::Wide;
+    /// Adds a product; at most [`MAX_PRODUCTS`] in one sum.
+    fn wide_add(wide: Self::Wide, a: Self, b: Self) -> Self::Wide;
+    /// Has bound 1 and an 84th of the sum of the products' bounds.
+    fn wide_reduce(wide: Self::Wide) -> Self;
+    /// From bound 84 to bound 2.
+    fn reduce(self) -> Self;
+    /// Where a bit of the mask is set the first, else the second.
+    fn select(mask: u8, set: Self, unset: Self) -> Self;
+    /// Exchanges lanes with positions in a square of values.
+    fn transpose(square: &mut [Self]);
+
+    fn zero() -> Self {
+        Self::splat(&Self::single(&Self::Scalar::ZERO))
+    }
+    fn one() -> Self {
+        Self::splat(&Self::single(&Self::Scalar::ONE))
+    }
+    fn scalar(scalar: &Self::Scalar) -> Self {
+        Self::splat(&Self::single(scalar))
+    }
+    fn from_scalars(scalars: &[Self::Scalar]) -> Self {
+        let mut words = [[0; 4]; MAX_LANES];
+        for (words, scalar) in words.iter_mut().zip(scalars) {
+            *words = scalar.to_raw();
+        }
+        Self::load_std(&words).reduce()
+    }
+    fn to_scalars(self) -> [Self::Scalar; MAX_LANES] {
+        let mut words = [[0; 4]; MAX_LANES];
+        self.store_std(&mut words);
+        words.map(Self::Scalar::from_raw_words)
+    }
+}
+
+/// Products in a sum whose limbs, signed, do not run over.
+pub(crate) const MAX_PRODUCTS: usize = 128;
+
+/// No backend has more lanes.
+pub(crate) const MAX_LANES: usize = 8;
+
+/// How both fields of BN254 are computed with.
+pub(crate) trait Backend: Copy + Send + Sync + 'static {
+    type Fr: Packed<Scalar = Fr>;
+    type Fq: Packed<Scalar = Fq>;
+
+    /// Runs a kernel with the instructions of this backend.
+    fn run<K: Kernel<Self>>(kernel: K) -> K::Output;
+    /// Coordinates of points, one from each lane's reference.
+    fn gather(points: [&Point; MAX_LANES]) -> (Self::Fq, Self::Fq);
+    /// To the first points of a slice; coordinates have bound 2.
+    fn scatter(x: Self::Fq, y: Self::Fq, points: &mut [Point]);
+}
+
+/// A computation whose `run` is inlined into a function compiled for the backend's instructions.
+pub(crate) trait Kernel<B: Backend> {
+    type Output;
+    fn run(self) -> Self::Output;
+}
+
+/// The integer below the modulus.
+pub(crate) fn integer<F: PrimeField<Repr = [u8; 32]>>(scalar: &F) -> Words {
+    let bytes = scalar.to_repr();
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
+/// One element at a time, with halo2curves' arithmetic: for every machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portable;
+
+/// One element.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct One<F>(F);
+
+impl<F: Raw> Packed for One<F> {
+    type Scalar = F;
+    type Single = F;
+    type Wide = F;
+    const LANES: usize = 1;
+
+    fn single(scalar: &F) -> F {
+        *scalar
+    }
+    #[inline(always)]
+    fn splat(single: &F) -> Self {
+        Self(*single)
+    }
+    #[inline(always)]
+    fn load(words: &[Words]) -> Self {
+        Self(F::from_raw_words(words[0]))
+    }
+    #[inline(always)]
+    fn load_std(words: &[Words]) -> Self {
+        Self(F::from_raw_words(words[0]))
+    }
+    #[inline(always)]
+    fn store(self, words: &mut [Words]) {
+        words[0] = self.0.to_raw();
+    }
+    #[inline(always)]
+    fn store_std(self, words: &mut [Words]) {
+        words[0] = self.0.to_raw();
+    }
+    fn store_int(self, words: &mut [Words]) {
+        words[0] = integer(&self.0);
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+    #[inline(always)]
+    fn sub<const LOG: usize>(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(self.0 * other.0)
+    }
+    #[inline(always)]
+    fn wide_zero() -> F {
+        F::ZERO
+    }
+    #[inline(always)]
+    fn wide_add(wide: F, a: Self, b: Self) -> F {
+        wide + a.0 * b.0
+    }
+    #[inline(always)]
+    fn wide_reduce(wide: F) -> Self {
+        Self(wide)
+    }
+    #[inline(always)]
+    fn reduce(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn select(mask: u8, set: Self, unset: Self) -> Self {
+        if mask & 1 == 1 { set } else { unset }
+    }
+    #[inline(always)]
+    fn transpose(_: &mut [Self]) {}
+}
+
+impl Backend for Portable {
+    type Fr = One<Fr>;
+    type Fq = One<Fq>;
+
+    fn run<K: Kernel<Self>>(kernel: K) -> K::Output {
+        kernel.run()
+    }
+    #[inline(always)]
+    fn gather(points: [&Point; MAX_LANES]) -> (One<Fq>, One<Fq>) {
+        let [a, b, c, d, e, f, g, h] = points[0].0;
+        (
+            One(Fq::from_raw_words([a, b, c, d])),
+            One(Fq::from_raw_words([e, f, g, h])),
+        )
+    }
+    #[inline(always)]
+    fn scatter(x: One<Fq>, y: One<Fq>, points: &mut [Point]) {
+        let ([a, b, c, d], [e, f, g, h]) = (x.0.to_raw(), y.0.to_raw());
+        points[0] = Point([a, b, c, d, e, f, g, h]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

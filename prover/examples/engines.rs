@@ -1,0 +1,98 @@
+//! CPU time and memory of both provers on one chunk: `engines [k] [stock|fast|both]`.
+
+use std::error::Error;
+
+use bpf_tracer::{Input, LoadOptions, Program, Tracer};
+use halo2_proofs::plonk::create_proof;
+use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
+use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
+use halo2curves::bn256::Bn256;
+use prover::KeygenConfig;
+use rand_core::OsRng;
+use rustix::time::{ClockId, clock_gettime};
+use verifier::{ColumnStream, Lane, PublicColumn, chunk_transcript};
+use zk_circuits::{ChunkCircuit, Committed, Plan};
+
+fn cpu() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+fn peak_mebibytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes =
+        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kibibytes.unwrap_or(0) / 1024
+}
+
+fn slot(opcode: u8, dst: u8, offset: i16, imm: i32) -> [u8; 8] {
+    let ([o0, o1], [i0, i1, i2, i3]) = (offset.to_le_bytes(), imm.to_le_bytes());
+    [opcode, dst, o0, o1, i0, i1, i2, i3]
+}
+
+#[expect(clippy::print_stdout, reason = "it prints figures")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let k: u32 = arguments.next().map_or(Ok(14), |k| k.parse())?;
+    let which = arguments.next().unwrap_or_else(|| "both".to_owned());
+    let cache = std::env::temp_dir().join("zkbpf-engines");
+    let config = KeygenConfig::new(k, cache, 8).with_insecure_test_srs();
+    let keys = config.keys()?;
+    // A loop that fills the chunk.
+    let code = [
+        slot(0xb7, 3, 0, i32::MAX),
+        slot(0x27, 3, 0, 77),
+        slot(0x07, 3, 0, -1),
+        slot(0x55, 3, -3, 0),
+        slot(0x95, 0, 0, 0),
+    ];
+    let program = Program::load(&code.concat(), &LoadOptions::default())?;
+    let steps = keys.shape().rows() as u64 - 100;
+    let trace = Tracer::new(&program)
+        .input(Input::default())
+        .step_limit(steps)
+        .trace()?;
+    let plan = Plan::new(&trace, keys.shape(), None)?;
+    let mut streams = Committed::ALL.map(|column| match column {
+        Committed::Pages => ColumnStream::public(PublicColumn::Pages),
+        Committed::Code => ColumnStream::public(PublicColumn::Code),
+        Committed::Immediate => ColumnStream::public(PublicColumn::Immediate),
+        Committed::Target => ColumnStream::public(PublicColumn::Target),
+        column => ColumnStream::boundary(&[7; 32], column as u64, Lane::Private),
+    });
+    let reserved = streams.each_mut().map(ColumnStream::reserved);
+    let witness = plan.witness(0, &reserved)?;
+    let instance = witness.instance().to_fields();
+    println!("k = {k}, {} rows used", witness.used_rows());
+    if which != "fast" {
+        for _ in 0..2 {
+            let (start, circuit) = (cpu(), ChunkCircuit::new(witness.clone()));
+            let mut transcript = chunk_transcript(Vec::new());
+            create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
+                keys.params(),
+                keys.proving_key(),
+                &[circuit],
+                &[&[&instance]],
+                OsRng,
+                &mut transcript,
+            )?;
+            let seconds = cpu() - start;
+            println!("stock {seconds:.3} CPU s, peak {} MiB", peak_mebibytes());
+        }
+    }
+    if which != "stock" {
+        let start = cpu();
+        let key = keys.engine_key();
+        println!("engine key {:.3} CPU s", cpu() - start);
+        for _ in 0..4 {
+            let (start, circuit) = (cpu(), ChunkCircuit::new(witness.clone()));
+            let mut transcript = chunk_transcript(Vec::new());
+            let proving = keys.proving_key();
+            engine::create_proof(key, proving, &circuit, &[&instance], OsRng, &mut transcript)?;
+            let seconds = cpu() - start;
+            println!("fast {seconds:.3} CPU s, peak {} MiB", peak_mebibytes());
+        }
+    }
+    Ok(())
+}
