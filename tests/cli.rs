@@ -826,24 +826,17 @@ fn verify_accepts_what_was_proved() {
 }
 
 #[test]
-fn proofs_of_the_fast_engine_are_accepted() {
-    let file = scratch("increment-fast.proof");
+fn proofs_of_both_engines_are_accepted() {
     let program = increment();
     let claim = ["--raw-hex", &program, "--input-hex", INPUT];
-    let arguments = [
-        "-o",
-        text(&file),
-        "--k",
-        "10",
-        "--chunk-size",
-        "3",
-        "--engine",
-        "fast",
-        "--json",
-    ];
-    let prove = [&["prove"], &claim[..], &arguments].concat();
-    assert_eq!(with_keys(&prove).expect(0).json()["chunks"], 2);
-    assert_eq!(verify(&file, &claim).expect(0).json()["valid"], true);
+    for engine in ["fast", "stock"] {
+        let file = scratch(&format!("increment-{engine}.proof"));
+        let shape = ["--k", "10", "--chunk-size", "3", "--engine", engine];
+        let output = ["prove", "-o", text(&file), "--json"];
+        let prove = [&output, &claim[..], &shape].concat();
+        assert_eq!(with_keys(&prove).expect(0).json()["chunks"], 2);
+        assert_eq!(verify(&file, &claim).expect(0).json()["valid"], true);
+    }
 }
 
 #[test]

@@ -57,9 +57,9 @@ impl SrsChoice {
 )]
 pub enum Engine {
     /// halo2's own.
-    #[default]
     Stock,
     /// The workspace's: several times faster, in less memory.
+    #[default]
     Fast,
 }
 
@@ -137,7 +137,7 @@ impl KeygenConfig {
         self
     }
 
-    /// Makes the chunks' proofs with this prover.
+    /// Makes the proofs of chunks and of aggregations with this prover; without it, with the fast one.
     #[must_use]
     pub fn with_engine(mut self, engine: Engine) -> Self {
         self.engine = engine;

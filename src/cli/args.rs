@@ -49,7 +49,7 @@ pub(crate) struct Common {
     #[arg(long, global = true)]
     pub(crate) insecure_test_srs: bool,
     /// Which prover to use; both make the same proofs.
-    #[arg(long, global = true, value_enum, default_value_t = EngineName::Stock)]
+    #[arg(long, global = true, value_enum, default_value_t = EngineName::Fast)]
     pub(crate) engine: EngineName,
     /// Memory that proving may take: fewer chunks at once if they do not fit, and nothing is started that
     /// would take more.
