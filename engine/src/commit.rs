@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use crate::column::to_integers;
 use crate::fft::Input;
 use crate::key::Prepared;
+use crate::msm::{Bases, Workspace};
 use crate::packed::{Backend, Words};
 use crate::raw::Raw;
 
@@ -16,17 +17,32 @@ fn affine(points: &[G1]) -> Vec<G1Affine> {
     affine
 }
 
+/// The sums of many columns side by side, or of few on all threads each.
+fn commit<B: Backend, T: Sync>(
+    bases: &Bases,
+    columns: &[T],
+    input: impl Fn(&T) -> Input<'_> + Sync,
+) -> Vec<G1Affine> {
+    if columns.len() < 2 * rayon::current_num_threads() {
+        let sum = |column| bases.sum_on_threads::<B>(&to_integers::<B>(input(column)));
+        return affine(&columns.iter().map(sum).collect::<Vec<_>>());
+    }
+    let sum = |workspace: &mut Workspace<B>, column: &T| {
+        bases.sum(&to_integers::<B>(input(column)), workspace)
+    };
+    let columns = columns.par_iter();
+    affine(&columns.map_init(Workspace::new, sum).collect::<Vec<_>>())
+}
+
 /// To columns by their values.
 pub(crate) fn commit_values<B, C>(prepared: &Prepared<B>, columns: &[C]) -> Vec<G1Affine>
 where
     B: Backend,
     C: AsRef<[Fr]> + Sync,
 {
-    let commit = |column: &C| {
-        let integers = to_integers::<B>(Input::Std(Fr::as_words(column.as_ref())));
-        prepared.lagrange.sum::<B>(&integers)
-    };
-    affine(&columns.par_iter().map(commit).collect::<Vec<_>>())
+    commit::<B, _>(&prepared.lagrange, columns, |column| {
+        Input::Std(Fr::as_words(column.as_ref()))
+    })
 }
 
 /// To polynomials by their coefficients.
@@ -34,11 +50,7 @@ pub(crate) fn commit_coefficients<B: Backend>(
     prepared: &Prepared<B>,
     polynomials: &[Input<'_>],
 ) -> Vec<G1Affine> {
-    let commit = |polynomial: &Input<'_>| {
-        let integers = to_integers::<B>(*polynomial);
-        prepared.monomial.sum::<B>(&integers)
-    };
-    affine(&polynomials.par_iter().map(commit).collect::<Vec<_>>())
+    commit::<B, _>(&prepared.monomial, polynomials, |polynomial| *polynomial)
 }
 
 impl<B: Backend> Prepared<B> {

@@ -1,13 +1,14 @@
 //! The kernels by themselves, on whichever backend this machine has.
 
+use ff::Field;
 use halo2curves::bn256::{Fr, G1, G1Affine};
 
 use crate::fft::{Input, Plan};
 use crate::msm::Bases;
 use crate::packed::{Backend, Portable, Words, integer};
+use crate::raw::Raw;
 #[cfg(target_arch = "x86_64")]
-use crate::raw::Avx512;
-use crate::raw::{Raw, available};
+use crate::raw::{Avx512, available};
 
 /// Evaluates polynomials at all powers of a root of unity.
 #[derive(Debug)]
@@ -24,7 +25,6 @@ impl Fft {
     /// For polynomials of `2^log` coefficients.
     #[must_use]
     pub fn new(log: u32) -> Self {
-        use ff::Field;
         #[cfg(target_arch = "x86_64")]
         if available() {
             return Self(FftOn::Avx512(Plan::new(log, Fr::ONE, Fr::ONE)));
@@ -35,7 +35,6 @@ impl Fft {
     /// As [`Fft::new`], without special instructions.
     #[must_use]
     pub fn portable(log: u32) -> Self {
-        use ff::Field;
         Self(FftOn::Portable(Plan::new(log, Fr::ONE, Fr::ONE)))
     }
 
@@ -64,6 +63,7 @@ impl Fft {
 #[derive(Debug)]
 pub struct Msm {
     bases: Bases,
+    #[cfg(target_arch = "x86_64")]
     fast: bool,
 }
 
@@ -86,6 +86,7 @@ impl Msm {
     pub fn portable(points: &[G1Affine]) -> Self {
         Self {
             bases: Bases::new::<Portable>(points),
+            #[cfg(target_arch = "x86_64")]
             fast: false,
         }
     }
@@ -100,8 +101,8 @@ impl Msm {
         let integers: Vec<_> = scalars.iter().map(integer).collect();
         #[cfg(target_arch = "x86_64")]
         if self.fast {
-            return self.bases.sum::<Avx512>(&integers);
+            return self.bases.sum_on_threads::<Avx512>(&integers);
         }
-        self.bases.sum::<Portable>(&integers)
+        self.bases.sum_on_threads::<Portable>(&integers)
     }
 }

@@ -16,7 +16,8 @@ use halo2curves::bn256::{Fq, Fr, G1, G1Affine};
 use rayon::prelude::*;
 
 use self::aggregate::Aggregate;
-use self::batch::{Batch, Workspace};
+use self::batch::Batch;
+pub(crate) use self::batch::Workspace;
 use self::windows::{Digits, Window};
 use crate::packed::{Backend, Packed, Point, Words};
 use crate::raw::Raw;
@@ -71,7 +72,29 @@ impl Bases {
     }
 
     /// The sum of the first bases times these integers, each less than the group's order.
-    pub(crate) fn sum<B: Backend>(&self, scalars: &[Words]) -> G1 {
+    pub(crate) fn sum<B: Backend>(&self, scalars: &[Words], workspace: &mut Workspace<B>) -> G1 {
+        self.sum_of::<B>(scalars, |digits, longest| {
+            let sum = |window| self.window(digits, window, longest, workspace);
+            digits.windows().iter().map(sum).collect()
+        })
+    }
+
+    /// As [`Bases::sum`], on all threads.
+    pub(crate) fn sum_on_threads<B: Backend>(&self, scalars: &[Words]) -> G1 {
+        self.sum_of::<B>(scalars, |digits, longest| {
+            let sum = |workspace: &mut Workspace<B>, window| {
+                self.window(digits, window, longest, workspace)
+            };
+            let windows = digits.windows().par_iter();
+            windows.map_init(Workspace::new, sum).collect()
+        })
+    }
+
+    fn sum_of<B: Backend>(
+        &self,
+        scalars: &[Words],
+        sums: impl FnOnce(&Digits, &[G1Affine]) -> Result<Vec<G1>, Exceptional>,
+    ) -> G1 {
         if self.degenerate {
             return self.fallback::<B>(scalars);
         }
@@ -79,19 +102,11 @@ impl Bases {
         let longest: Vec<_> = (digits.bases.iter().take(FEW))
             .map(|base| self.affine::<B>(*base as usize))
             .collect();
-        let sums: Result<Vec<G1>, Exceptional> = if scalars.len() < 1 << 10 {
-            let sum = |window| self.window::<B>(&digits, window, &longest);
-            digits.windows().iter().map(sum).collect()
-        } else {
-            let sum = |window| self.window::<B>(&digits, window, &longest);
-            digits.windows().par_iter().map(sum).collect()
-        };
-        let Ok(sums) = sums else {
+        let Ok(sums) = sums(&digits, &longest) else {
             return self.fallback::<B>(scalars);
         };
-        let windows = digits.windows();
         let mut total = G1::identity();
-        for (window, sum) in windows.iter().zip(sums).rev() {
+        for (window, sum) in digits.windows().iter().zip(sums).rev() {
             if !bool::from(total.is_identity()) {
                 for _ in 0..window.width {
                     total = total.double();
@@ -117,13 +132,13 @@ impl Bases {
         digits: &Digits,
         window: &Window,
         longest: &[G1Affine],
+        workspace: &mut Workspace<B>,
     ) -> Result<G1, Exceptional> {
         if digits.reaching(window) < FEW {
             return Ok(few(digits, window, longest));
         }
         let (entries, ends) = digits.sorted(window);
         let mut buckets = Buckets::new(window.buckets());
-        let mut workspace = Workspace::<B>::new();
         let mut start = 0;
         let mut first = 0;
         // As many buckets at a time as the second cache has room for.
@@ -138,7 +153,7 @@ impl Bases {
             while workspace.pair(self.points.len()) {
                 B::run(Batch {
                     bases: &self.points,
-                    workspace: &mut workspace,
+                    workspace,
                 })?;
             }
             workspace.finish(&self.points, &mut buckets, first);

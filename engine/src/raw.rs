@@ -1,7 +1,7 @@
 //! What types alone cannot say: field elements as words, cells that outlive a borrow, and AVX-512.
 //!
 //! The only module with `unsafe` code, for three things. Intrinsics are sound because nothing names
-//! [`Avx512`] before [`available`] has said yes. Reading an element's words in place is sound because an
+//! `Avx512` before `available` has said yes. Reading an element's words in place is sound because an
 //! element is a struct of nothing but four words. The third is [`Cells`].
 #![expect(
     unsafe_code,

@@ -10,7 +10,7 @@ use crate::packed::{Backend, Kernel, MAX_LANES, Packed, Point};
 const GROUPS: usize = 128;
 
 /// The entries of some buckets, and how they are added.
-pub(super) struct Workspace<B: Backend> {
+pub(crate) struct Workspace<B: Backend> {
     /// Bases, or sums after them, with their signs; bucket by bucket.
     entries: Vec<u32>,
     ends: Vec<u32>,
@@ -34,7 +34,7 @@ struct Group<P> {
 }
 
 impl<B: Backend> Workspace<B> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             entries: Vec::new(),
             ends: Vec::new(),
@@ -51,7 +51,6 @@ impl<B: Backend> Workspace<B> {
         self.entries.extend(entries);
         self.ends.clear();
         self.ends.extend(ends.iter().map(|end| end - start as u32));
-        self.sums.clear();
         self.done = 0;
     }
 
@@ -83,7 +82,10 @@ impl<B: Backend> Workspace<B> {
         };
         let padded = self.pairs.len().next_multiple_of(B::Fq::LANES);
         self.pairs.resize(padded, last);
-        self.sums.resize(self.done + padded, Point::default());
+        // Those of other chunks are written over.
+        if self.sums.len() < self.done + padded {
+            self.sums.resize(self.done + padded, Point::default());
+        }
         true
     }
 
@@ -170,16 +172,16 @@ impl<B: Backend> Kernel<B> for Batch<'_, B> {
             let (couples, last) = groups.as_chunks::<2>();
             let (couple_sums, last_sums) = fresh.split_at_mut(couples.len() * 2 * lanes);
             if let [last] = last {
-                let [inverse, _] = &mut inverses;
-                let ([x], [y]) = sum([last], [inverse]);
+                let [[x], [y], [inverse]] = sum([last], [inverses[0]]);
                 B::scatter(x, y, last_sums);
+                inverses[0] = inverse;
             }
             let sums = couple_sums.chunks_exact_mut(2 * lanes);
             for ([first, second], sums) in couples.iter().zip(sums).rev() {
-                let [even, odd] = &mut inverses;
-                let ([x, other_x], [y, other_y]) = sum([first, second], [even, odd]);
-                B::scatter(x, y, sums);
-                B::scatter(other_x, other_y, &mut sums[lanes..]);
+                let [x, y, before] = sum([first, second], inverses);
+                inverses = before;
+                B::scatter(x[0], y[0], sums);
+                B::scatter(x[1], y[1], &mut sums[lanes..]);
             }
             *done += batch.len();
         }
@@ -187,25 +189,17 @@ impl<B: Backend> Kernel<B> for Batch<'_, B> {
     }
 }
 
-/// Coordinates of bound 2 of sums, and inverses of the products before. Side by side, for what waits for
-/// itself in each of them.
-#[expect(
-    clippy::needless_range_loop,
-    reason = "each loop is one step of several sums"
-)]
+/// Coordinates of sums, of bound 2, and the inverses of the products before: side by side, for what waits
+/// for itself in each of them.
 #[inline(always)]
-fn sum<P: Packed, const N: usize>(
-    groups: [&Group<P>; N],
-    inverses: [&mut P; N],
-) -> ([P; N], [P; N]) {
-    let mut slopes = [P::zero(); N];
-    let mut x = slopes;
-    let mut y = slopes;
+fn sum<P: Packed, const N: usize>(groups: [&Group<P>; N], mut inverses: [P; N]) -> [[P; N]; 3] {
+    let mut slopes = inverses;
+    let (mut x, mut y) = (inverses, inverses);
     for i in 0..N {
         slopes[i] = inverses[i].mul(groups[i].product);
     }
     for i in 0..N {
-        *inverses[i] = inverses[i].mul(groups[i].dx);
+        inverses[i] = inverses[i].mul(groups[i].dx);
     }
     for i in 0..N {
         slopes[i] = slopes[i].mul(groups[i].dy);
@@ -214,15 +208,14 @@ fn sum<P: Packed, const N: usize>(
         x[i] = slopes[i].mul(slopes[i]).sub::<2>(groups[i].x_sum);
     }
     for i in 0..N {
-        y[i] = slopes[i]
-            .mul(groups[i].x.sub::<3>(x[i]))
-            .sub::<1>(groups[i].y);
+        let across = groups[i].x.sub::<3>(x[i]);
+        y[i] = slopes[i].mul(across).sub::<1>(groups[i].y);
     }
     for i in 0..N {
         x[i] = x[i].reduce();
         y[i] = y[i].reduce();
     }
-    (x, y)
+    [x, y, inverses]
 }
 
 /// The inverses of all lanes, if none is zero.

@@ -61,11 +61,13 @@ fn columns(count: usize) -> Vec<Vec<Fr>> {
 
 fn check<B: Backend>(points: &[G1Affine]) {
     let bases = Bases::new::<B>(points);
+    let mut workspace = Workspace::new();
     for (i, column) in columns(points.len()).into_iter().enumerate() {
         let scalars: Vec<_> = column.iter().map(integer).collect();
         let expected = halo2curves::msm::msm_best(&column, points);
+        assert_eq!(bases.sum_on_threads::<B>(&scalars), expected);
         assert_eq!(
-            bases.sum::<B>(&scalars),
+            bases.sum::<B>(&scalars, &mut workspace),
             expected,
             "column {i} of {}",
             points.len()
