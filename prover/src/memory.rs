@@ -6,7 +6,8 @@ use crate::keys::Keys;
 
 /// Bytes of a field element.
 const FIELD_BYTES: u64 = 32;
-/// Field elements that a proof in progress holds for each row and advice column. Measured.
+/// Field elements that a proof in progress holds for each row and advice column. Measured with halo2's
+/// prover; the fast one holds fewer.
 const COPIES: u64 = 8;
 
 /// An estimate of the memory that one proof in progress takes, keys not counted.
