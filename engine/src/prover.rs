@@ -90,7 +90,7 @@ where
     let vk = pk.get_vk();
     let (cs, domain) = (vk.cs(), vk.get_domain());
     let n = 1usize << prepared.k;
-    if vk.transcript_repr() != prepared.id {
+    if vk.transcript_repr() != prepared.id || domain.k() != prepared.k {
         return Err(Error::Opening);
     }
     if instances.len() != cs.num_instance_columns() {

@@ -5,7 +5,7 @@ mod common;
 use common::recorder::Recorder;
 use common::{Parts, Toy};
 use engine::EngineKey;
-use halo2_proofs::plonk::{Circuit, Error, ProvingKey, keygen_pk, keygen_vk, verify_proof};
+use halo2_proofs::plonk::{Error, ProvingKey, keygen_pk, keygen_vk, verify_proof};
 use halo2_proofs::poly::VerificationStrategy;
 use halo2_proofs::poly::commitment::ParamsProver;
 use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
@@ -291,5 +291,10 @@ fn what_does_not_fit_the_key_is_refused() {
         create(&other.keys[0], &toy, &[&instance]),
         Err(Error::Opening)
     ));
-    let _ = toy.without_witnesses();
+    let large = ParamsKZG::setup(6, rng());
+    let large = EngineKey::new(&large, &setup.pk);
+    assert!(matches!(
+        create(&large, &toy, &[&instance]),
+        Err(Error::Opening)
+    ));
 }

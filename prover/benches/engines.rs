@@ -1,4 +1,8 @@
-//! CPU time and memory of both provers on one chunk: `engines [k] [stock|fast|both]`.
+//! CPU time and memory of both provers on one chunk.
+//!
+//! ```text
+//! cargo bench -p prover --bench engines -- 14          # or -- 14 stock, -- 14 fast
+//! ```
 
 use std::error::Error;
 
@@ -33,7 +37,7 @@ fn slot(opcode: u8, dst: u8, offset: i16, imm: i32) -> [u8; 8] {
 
 #[expect(clippy::print_stdout, reason = "it prints figures")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
     let k: u32 = arguments.next().map_or(Ok(14), |k| k.parse())?;
     let which = arguments.next().unwrap_or_else(|| "both".to_owned());
     let cache = std::env::temp_dir().join("zkbpf-engines");
