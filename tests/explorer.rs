@@ -33,12 +33,9 @@ fn browser() -> Result<(PathBuf, PathBuf), String> {
     let find = || run(Command::new("sh").args(["-c", "command -v chromium"]));
     let chromium = find().or_else(|_| {
         // Debian's package, where this process may install it.
-        run(Command::new("apt-get").args([
-            "install",
-            "-y",
-            "--no-install-recommends",
-            "chromium",
-        ]))?;
+        run(Command::new("apt-get").arg("update"))?;
+        let install = ["install", "-y", "--no-install-recommends", "chromium"];
+        run(Command::new("apt-get").args(install))?;
         find()
     })?;
     let modules = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PLAYWRIGHT);

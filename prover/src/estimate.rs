@@ -76,7 +76,7 @@ pub struct Estimate {
 }
 
 /// Processor time of a row in a chunk of this size, as a multiple of that in the largest circuits: tables of
-/// narrow operands take more columns, and small circuits have more overhead. Measured; estimated from runs of several sizes.
+/// narrow operands take more columns, and small circuits have more overhead.
 fn weight_of_row(k: u32) -> f64 {
     match k {
         0..=10 => 1.55,
