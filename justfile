@@ -22,7 +22,7 @@ fuzz TARGET *ARGS:
 
 # Every target for some seconds, without coverage.
 fuzz-ci:
-    BOLERO_RANDOM_TEST_TIME_MS=15000 cargo test -p fuzz
+    BOLERO_RANDOM_TEST_TIME_MS=10000 cargo test -p fuzz
 
 lint:
     cargo fmt --all --check

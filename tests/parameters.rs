@@ -273,7 +273,8 @@ fn parameters_are_imported_used_and_named() {
         assert!(stdout.contains(&ceremony.name), "{stdout}");
         assert!(!stdout.contains("INSECURE"), "{stdout}");
     }
-    let inspect = ["inspect", text(&ceremony.proof()), "--json"];
+    let proof = ceremony.proof();
+    let inspect = ["inspect", text(&proof), "--json"];
     let inspected = zkbpf(&inspect).expect(0).json();
     assert_eq!(
         (&inspected["srs"], &inspected["insecure"]),

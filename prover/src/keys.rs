@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bpf_tracer::ExecutionTrace;
 use engine::EngineKey;
+use ff::Field;
 use halo2_proofs::SerdeFormat;
+use halo2_proofs::arithmetic::best_multiexp;
 use halo2_proofs::plonk::{ProvingKey, keygen_pk2};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
-use halo2curves::bn256::{Bn256, G1Affine};
+use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use rand_core::OsRng;
 use serde::{Deserialize, Serialize};
 use verifier::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey};
 use zk_circuits::{ChunkCircuit, Plan, Shape};
@@ -468,10 +471,11 @@ impl<'a> Store<'a> {
                 self.shape,
             );
             let key = key.ok().filter(|_| bytes.is_empty())?;
-            let id = verifying_of(&key).ok()?.id();
-            expected
-                .is_none_or(|expected| expected == id)
-                .then_some(key)
+            let is_own = match expected {
+                Some(expected) => verifying_of(&key).ok()?.id() == expected,
+                None => is_under(&key, &g_lagrange),
+            };
+            is_own.then_some(key)
         };
         let build = || {
             tracing::info!("generating keys");
@@ -520,6 +524,24 @@ impl<'a> Store<'a> {
             && srs::fits_identity(&key.s_g2(), key.g_lagrange(), self.identity);
         is_own.then_some(key)
     }
+}
+
+/// Whether a key's columns were committed to under these parameters, by a random combination: its commitments
+/// become the verifying key's, and halo2's encoding does not say what they were made with.
+fn is_under(key: &ProvingKey<G1Affine>, g_lagrange: &[G1Affine]) -> bool {
+    let (columns, commitments) = (key.fixed_values(), key.get_vk().fixed_commitments());
+    let rows = g_lagrange.len();
+    if columns.len() != commitments.len() || columns.iter().any(|column| column.len() != rows) {
+        return false;
+    }
+    let random: Vec<Fr> = columns.iter().map(|_| Fr::random(OsRng)).collect();
+    let mut sum = vec![Fr::ZERO; rows];
+    for (column, factor) in columns.iter().zip(&random) {
+        for (sum, value) in sum.iter_mut().zip(column.iter()) {
+            *sum += *value * factor;
+        }
+    }
+    best_multiexp(&sum, g_lagrange) == best_multiexp(&random, commitments)
 }
 
 /// No proving key of `2^k` rows has more polynomials.

@@ -42,7 +42,14 @@ pub(crate) struct Common {
     )]
     pub(crate) srs: Option<PathBuf>,
     /// The string that the file must hold: what is printed behind `file:` as `srs`. Anything else is refused.
-    #[arg(long, global = true, value_name = "HEX", requires = "srs", value_parser = parse_digest)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HEX",
+        requires = "srs",
+        conflicts_with = "insecure_test_srs",
+        value_parser = parse_digest
+    )]
     pub(crate) srs_digest: Option<[u8; 32]>,
     /// INSECURE: use a structured reference string whose secret is public, so that anyone can forge
     /// proofs. For tests.
