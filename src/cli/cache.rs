@@ -9,7 +9,7 @@ use zkbpf::prover::{CacheEntry, CacheState};
 
 use super::args::{Cache, Common};
 use super::program::Stored;
-use super::{Ending, Failure, output, program};
+use super::{Ending, Failure, calibration, output, program};
 
 #[derive(Serialize)]
 struct CacheJson {
@@ -152,9 +152,12 @@ fn key(entry: CacheEntry) -> Found {
     }
 }
 
-/// A program that is kept for `--program-id`.
+/// A program that is kept for `--program-id`, or what chunks took.
 fn stored(file: &fs::DirEntry) -> Option<Found> {
     let name = file.file_name().into_string().ok()?;
+    if name == calibration::FILE_NAME {
+        return described(file, name, "calibration", &CacheState::Intact);
+    }
     let state = match program::stored(&name)? {
         Stored::Unfinished => CacheState::Unfinished,
         Stored::Program(id) if program::read_stored(&file.path(), id).is_some() => {
@@ -164,7 +167,17 @@ fn stored(file: &fs::DirEntry) -> Option<Found> {
             reason: "it is not the program of its name".to_owned(),
         },
     };
-    let reason = match &state {
+    described(file, name, "program", &state)
+}
+
+/// A file of no entry.
+fn described(
+    file: &fs::DirEntry,
+    name: String,
+    kind: &'static str,
+    state: &CacheState,
+) -> Option<Found> {
+    let reason = match state {
         CacheState::Damaged { reason } => Some(reason.clone()),
         _ => None,
     };
@@ -172,7 +185,7 @@ fn stored(file: &fs::DirEntry) -> Option<Found> {
         name,
         // Just gone, or there.
         bytes: file.metadata().ok()?.len(),
-        kind: "program",
+        kind,
         layer: None,
         k: None,
         state: state.name(),

@@ -9,7 +9,8 @@ use zkbpf::prover::Measured;
 use super::args::Common;
 use super::{Failure, program};
 
-const FILE_NAME: &str = "calibration.json";
+/// Its name in the cache directory.
+pub(crate) const FILE_NAME: &str = "calibration.json";
 
 fn path(common: &Common) -> Result<PathBuf, Failure> {
     Ok(program::cache_dir(common)?.join(FILE_NAME))
