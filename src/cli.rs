@@ -17,7 +17,6 @@ mod prove;
 mod run;
 mod signals;
 mod trace;
-mod usage;
 mod verify;
 
 use std::fmt;

@@ -12,16 +12,15 @@ mod asm;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use asm::{EXIT, Fields, bytecode};
 use halo2_proofs::dev::MockProver;
 use halo2curves::bn256::{Fr, G1Affine};
-use rustix::time::{ClockId, clock_gettime};
 use zkbpf::aggregation::{AggregationCircuit, AggregationShape, Layer, Snark};
 use zkbpf::evm_verifier::dev::{Called, Deployment, DevError, Solc};
 use zkbpf::evm_verifier::{MAX_CODE_BYTES, aggregate_calldata, export_aggregate};
-use zkbpf::prover::{Aggregator, LayerKind, SpanProof};
+use zkbpf::prover::{Aggregator, LayerKind, SpanProof, Stopwatch, peak_rss_bytes};
 use zkbpf::verifier::{AggregateError, ClaimError, VerifyError};
 use zkbpf::{
     AggregateProof, AggregationConfig, AggregationEvent, Claim, ExecutionProof, ExecutionTrace,
@@ -82,11 +81,6 @@ fn chunk_proofs(trace: &ExecutionTrace, chunks: usize) -> ExecutionProof {
     proof
 }
 
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 /// Prints a line for each job, with its time and the process's peak memory since the job before.
 #[expect(clippy::print_stderr, reason = "the table is what the test shows")]
 fn aggregated(trace: &ExecutionTrace, chunks: usize) -> AggregateProof {
@@ -99,14 +93,14 @@ fn aggregated(trace: &ExecutionTrace, chunks: usize) -> AggregateProof {
     if let Some(proof) = stored {
         return proof;
     }
-    let started = Mutex::new((Instant::now(), cpu()));
+    let started = Mutex::new(Stopwatch::start());
     let observer = |event| match event {
         AggregationEvent::Started {
             layer,
             shape,
             cells,
         } => {
-            *started.lock().expect("unpoisoned") = (Instant::now(), cpu());
+            *started.lock().expect("unpoisoned") = Stopwatch::start();
             reset_peak();
             eprintln!(
                 "{chunks} chunks: {} with {cells} cells, {} + {} columns, k = {}",
@@ -117,13 +111,13 @@ fn aggregated(trace: &ExecutionTrace, chunks: usize) -> AggregateProof {
             );
         }
         AggregationEvent::Finished { layer, reused } => {
-            let (wall, before) = *started.lock().expect("unpoisoned");
+            let watch = *started.lock().expect("unpoisoned");
             eprintln!(
                 "{chunks} chunks: {} {}: {:.0} s, {:.0} CPU s, peak {:.1} GiB",
                 layer.name(),
                 if reused { "reused" } else { "proved" },
-                wall.elapsed().as_secs_f64(),
-                (cpu() - before).as_secs_f64(),
+                watch.elapsed().as_secs_f64(),
+                watch.cpu().unwrap_or_default().as_secs_f64(),
                 peak_gib(),
             );
         }
@@ -140,10 +134,7 @@ fn reset_peak() {
 }
 
 fn peak_gib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    kib.unwrap_or(0.0) / f64::from(1 << 20)
+    peak_rss_bytes().unwrap_or_default() as f64 / f64::from(1 << 30)
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Commitments to columns and polynomials.
 
+use ff::Field;
 use group::Curve;
+use halo2_proofs::plonk::Error;
+use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
 use halo2curves::bn256::{Fr, G1, G1Affine};
+use rand_core::RngCore;
 use rayon::prelude::*;
 
 use crate::column::to_integers;
@@ -43,6 +47,27 @@ where
     commit::<B, _>(&prepared.lagrange, columns, |column| {
         Input::Std(Fr::as_words(column.as_ref()))
     })
+}
+
+/// Replaces cells by random ones, as blinding rows are, and draws the factor that halo2 blinds commitments with:
+/// the scheme does not use it.
+pub(crate) fn blind(cells: &mut [Fr], rng: &mut impl RngCore) {
+    for cell in cells {
+        *cell = Fr::random(&mut *rng);
+    }
+    let _ = Fr::random(rng);
+}
+
+/// Writes commitments to a transcript.
+pub(crate) fn write_points<E, T>(transcript: &mut T, points: Vec<G1Affine>) -> Result<(), Error>
+where
+    E: EncodedChallenge<G1Affine>,
+    T: TranscriptWrite<G1Affine, E>,
+{
+    for point in points {
+        transcript.write_point(point)?;
+    }
+    Ok(())
 }
 
 /// To polynomials by their coefficients.

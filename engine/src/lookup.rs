@@ -10,7 +10,7 @@ use rand_core::RngCore;
 use rayon::prelude::*;
 
 use crate::column::{to_std, to_work};
-use crate::commit::commit_values;
+use crate::commit::{blind, commit_values, write_points};
 use crate::expression::{Graph, Id, Program, Source};
 use crate::fft::Input;
 use crate::key::Prepared;
@@ -100,9 +100,7 @@ where
         .iter()
         .flat_map(|lookup| [lookup.input.as_slice(), &lookup.table])
         .collect();
-    for point in commit_values(prepared, &permuted) {
-        transcript.write_point(point)?;
-    }
+    write_points(transcript, commit_values(prepared, &permuted))?;
     Ok(lookups)
 }
 
@@ -172,14 +170,9 @@ where
         .collect();
     for product in &mut products {
         let first = product.len() - blinding;
-        for cell in &mut product[first..] {
-            *cell = Fr::random(&mut *rng);
-        }
-        let _ = Fr::random(&mut *rng);
+        blind(&mut product[first..], rng);
     }
-    for point in commit_values(prepared, &products) {
-        transcript.write_point(point)?;
-    }
+    write_points(transcript, commit_values(prepared, &products))?;
     Ok(products)
 }
 

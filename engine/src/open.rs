@@ -10,7 +10,7 @@ use halo2curves::bn256::{Fr, G1Affine};
 use rayon::prelude::*;
 
 use crate::column::to_std;
-use crate::commit::commit_coefficients;
+use crate::commit::{commit_coefficients, write_points};
 use crate::fft::Input;
 use crate::key::Prepared;
 use crate::packed::{Backend, Kernel, MAX_LANES, Packed, Words};
@@ -231,7 +231,10 @@ where
         .collect();
     let h = combine::<B>(&terms, n);
     drop(quotients);
-    write_commitment(prepared, transcript, Input::Work(&h))?;
+    write_points(
+        transcript,
+        commit_coefficients(prepared, &[Input::Work(&h)]),
+    )?;
 
     let u = *transcript.squeeze_challenge_scalar::<()>();
     let mut all: Vec<Fr> = sets.iter().flat_map(|set| &set.points).copied().collect();
@@ -271,7 +274,10 @@ where
     let mut linear = to_std::<B>(&combine::<B>(&terms, n));
     linear[0] -= low * normalise;
     let quotient = kate_division(&linear, u);
-    write_commitment(prepared, transcript, std_input(&quotient))
+    write_points(
+        transcript,
+        commit_coefficients(prepared, &[std_input(&quotient)]),
+    )
 }
 
 fn std_input(polynomial: &[Fr]) -> Input<'_> {
@@ -280,20 +286,4 @@ fn std_input(polynomial: &[Fr]) -> Input<'_> {
 
 fn powers(base: Fr) -> impl Iterator<Item = Fr> {
     std::iter::successors(Some(Fr::ONE), move |power| Some(*power * base))
-}
-
-fn write_commitment<B, E, T>(
-    prepared: &Prepared<B>,
-    transcript: &mut T,
-    polynomial: Input<'_>,
-) -> Result<(), Error>
-where
-    B: Backend,
-    E: EncodedChallenge<G1Affine>,
-    T: TranscriptWrite<G1Affine, E>,
-{
-    for point in commit_coefficients(prepared, &[polynomial]) {
-        transcript.write_point(point)?;
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use halo2curves::bn256::{Fr, G1Affine};
 use rand_core::RngCore;
 use rayon::prelude::*;
 
-use crate::commit::commit_values;
+use crate::commit::{blind, commit_values, write_points};
 use crate::expression::{Graph, Id, Source};
 use crate::key::Prepared;
 use crate::packed::Backend;
@@ -88,17 +88,11 @@ where
             *factor = product;
             product = next;
         }
-        for cell in &mut factors[n - blinding..] {
-            *cell = Fr::random(&mut *rng);
-        }
+        blind(&mut factors[n - blinding..], rng);
         last = factors[n - (blinding + 1)];
-        // A blinding factor that the scheme does not use.
-        let _ = Fr::random(&mut *rng);
         products.push(factors);
     }
-    for point in commit_values(prepared, &products) {
-        transcript.write_point(point)?;
-    }
+    write_points(transcript, commit_values(prepared, &products))?;
     Ok(products)
 }
 

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{OsRng, RngCore, SeedableRng};
 use rayon::prelude::*;
 
-use crate::commit::commit_coefficients;
+use crate::commit::{commit_coefficients, write_points};
 use crate::expression::{Graph, Source, gate_terms};
 use crate::fft::Input;
 use crate::key::{EngineKey, OnBackend, Prepared};
@@ -132,7 +132,8 @@ where
     let random = random_polynomial(n);
     // A blinding factor that the scheme does not use.
     let _ = Fr::random(&mut *rng);
-    write_commitments(prepared, transcript, &[std_input(&random)])?;
+    let commitment = commit_coefficients(prepared, &[std_input(&random)]);
+    write_points(transcript, commitment)?;
     let y = *transcript.squeeze_challenge_scalar::<()>();
 
     // Values are not needed any more, and coefficients take their place.
@@ -177,7 +178,7 @@ where
         let _ = Fr::random(&mut *rng);
     }
     let inputs: Vec<_> = pieces.iter().map(|piece| Input::Work(piece)).collect();
-    write_commitments(prepared, transcript, &inputs)?;
+    write_points(transcript, commit_coefficients(prepared, &inputs))?;
 
     let x = *transcript.squeeze_challenge_scalar::<()>();
     let powers = std::iter::successors(Some(Fr::ONE), |power| Some(*power * x.pow([n as u64])));
@@ -320,20 +321,4 @@ fn random_polynomial(n: usize) -> Vec<Fr> {
         }
     });
     polynomial
-}
-
-fn write_commitments<B, E, T>(
-    prepared: &Prepared<B>,
-    transcript: &mut T,
-    polynomials: &[Input<'_>],
-) -> Result<(), Error>
-where
-    B: Backend,
-    E: EncodedChallenge<G1Affine>,
-    T: TranscriptWrite<G1Affine, E>,
-{
-    for point in commit_coefficients(prepared, polynomials) {
-        transcript.write_point(point)?;
-    }
-    Ok(())
 }

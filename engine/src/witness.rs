@@ -14,7 +14,7 @@ use halo2curves::bn256::{Fr, G1Affine};
 use rand_core::RngCore;
 use rayon::prelude::*;
 
-use crate::commit::commit_values;
+use crate::commit::{commit_values, write_points};
 use crate::key::Prepared;
 use crate::packed::Backend;
 use crate::raw::Cells;
@@ -144,9 +144,7 @@ where
         for _ in &columns {
             let _ = Fr::random(&mut *self.rng);
         }
-        for point in commit_values(self.prepared, &columns) {
-            self.transcript.write_point(point)?;
-        }
+        write_points(self.transcript, commit_values(self.prepared, &columns))?;
         for (index, column) in phase.columns.iter().zip(columns) {
             self.advice[*index] = column;
         }

@@ -12,7 +12,8 @@ use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
 use halo2_proofs::poly::kzg::multiopen::{ProverSHPLONK, VerifierSHPLONK};
 use halo2_proofs::poly::kzg::strategy::AccumulatorStrategy;
 use halo2_proofs::transcript::{
-    Blake2bRead, Blake2bWrite, Challenge255, TranscriptReadBuffer, TranscriptWriterBuffer,
+    Blake2bRead, Blake2bWrite, Challenge255, TranscriptReadBuffer, TranscriptWrite,
+    TranscriptWriterBuffer,
 };
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rand_chacha::ChaCha20Rng;
@@ -41,16 +42,17 @@ fn rng() -> ChaCha20Rng {
 
 fn prove(setup: &Setup, key: &EngineKey, toy: &Toy) -> Vec<u8> {
     let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());
-    engine::create_proof(
-        key,
-        &setup.pk,
-        toy,
-        &[&toy.instance()],
-        rng(),
-        &mut transcript,
-    )
-    .unwrap();
+    prove_to(setup, key, toy, &mut transcript);
     transcript.finalize()
+}
+
+fn prove_to(
+    setup: &Setup,
+    key: &EngineKey,
+    toy: &Toy,
+    transcript: &mut impl TranscriptWrite<G1Affine, Challenge255<G1Affine>>,
+) {
+    engine::create_proof(key, &setup.pk, toy, &[&toy.instance()], rng(), transcript).unwrap();
 }
 
 fn verifies(setup: &Setup, instance: &[Fr], proof: &[u8]) -> bool {
@@ -93,15 +95,7 @@ fn stock(setup: &Setup, toy: &Toy) -> Recorder {
 
 fn ours(setup: &Setup, key: &EngineKey, toy: &Toy) -> Recorder {
     let mut recorder = Recorder::default();
-    engine::create_proof(
-        key,
-        &setup.pk,
-        toy,
-        &[&toy.instance()],
-        rng(),
-        &mut recorder,
-    )
-    .unwrap();
+    prove_to(setup, key, toy, &mut recorder);
     recorder
 }
 

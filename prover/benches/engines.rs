@@ -11,23 +11,17 @@ use halo2_proofs::plonk::create_proof;
 use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2curves::bn256::Bn256;
-use prover::KeygenConfig;
+use prover::{KeygenConfig, Stopwatch, peak_rss_bytes};
 use rand_core::OsRng;
-use rustix::time::{ClockId, clock_gettime};
 use verifier::{ColumnStream, Lane, PublicColumn, chunk_transcript};
 use zk_circuits::{ChunkCircuit, Committed, Plan};
 
-fn cpu() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+fn cpu_seconds(watch: &Stopwatch) -> f64 {
+    watch.cpu().unwrap_or_default().as_secs_f64()
 }
 
 fn peak_mebibytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes =
-        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kibibytes.unwrap_or(0) / 1024
+    peak_rss_bytes().unwrap_or_default() >> 20
 }
 
 fn slot(opcode: u8, dst: u8, offset: i16, imm: i32) -> [u8; 8] {
@@ -71,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("k = {k}, {} rows used", witness.used_rows());
     if which != "fast" {
         for _ in 0..2 {
-            let (start, circuit) = (cpu(), ChunkCircuit::new(witness.clone()));
+            let (start, circuit) = (Stopwatch::start(), ChunkCircuit::new(witness.clone()));
             let mut transcript = chunk_transcript(Vec::new());
             create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
                 keys.params(),
@@ -81,20 +75,20 @@ fn main() -> Result<(), Box<dyn Error>> {
                 OsRng,
                 &mut transcript,
             )?;
-            let seconds = cpu() - start;
+            let seconds = cpu_seconds(&start);
             println!("stock {seconds:.3} CPU s, peak {} MiB", peak_mebibytes());
         }
     }
     if which != "stock" {
-        let start = cpu();
+        let start = Stopwatch::start();
         let key = keys.engine_key();
-        println!("engine key {:.3} CPU s", cpu() - start);
+        println!("engine key {:.3} CPU s", cpu_seconds(&start));
         for _ in 0..4 {
-            let (start, circuit) = (cpu(), ChunkCircuit::new(witness.clone()));
+            let (start, circuit) = (Stopwatch::start(), ChunkCircuit::new(witness.clone()));
             let mut transcript = chunk_transcript(Vec::new());
             let proving = keys.proving_key();
             engine::create_proof(key, proving, &circuit, &[&instance], OsRng, &mut transcript)?;
-            let seconds = cpu() - start;
+            let seconds = cpu_seconds(&start);
             println!("fast {seconds:.3} CPU s, peak {} MiB", peak_mebibytes());
         }
     }

@@ -5,14 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bpf_tracer::ExecutionTrace;
-use halo2_proofs::plonk::create_proof;
-use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
-use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
-use halo2curves::bn256::{Bn256, Fr};
+use halo2curves::bn256::Fr;
 use rayon::prelude::*;
 use verifier::{
     ChunkProof, Claim, ColumnStream, ExpectedOutcome, KeyId, Lane, PublicColumn, RunInfo,
-    VerifyError, chunk_transcript, verify_chain, verify_chunk,
+    SrsIdentity, VerifyError, chunk_transcript, verify_chain, verify_chunk,
 };
 use zk_circuits::{
     ChunkCircuit, ChunkInstance, Committed, PageList, Plan, ProgramTable, Selection, Shape,
@@ -21,7 +18,7 @@ use zk_circuits::{
 use crate::error::{ChunkFailure, Error};
 use crate::job::{Frame, Identity, Job, Proved, Restart, Session};
 use crate::keys::{Engine, KeygenConfig, Keys};
-use crate::memory;
+use crate::memory::Footprint;
 use crate::rng::LinkedRng;
 use crate::secret::BoundarySecret;
 
@@ -195,18 +192,23 @@ pub fn claim_of(trace: &ExecutionTrace) -> Claim {
 /// As [`KeygenConfig::verifying_key`].
 pub fn run_info(trace: &ExecutionTrace, config: &KeygenConfig) -> Result<RunInfo, Error> {
     let key = config.verifying_key()?;
-    Ok(RunInfo {
+    Ok(info_of(trace, key.shape(), key.srs()))
+}
+
+/// What a proof file with these keys says about a trace.
+pub(crate) fn info_of(trace: &ExecutionTrace, shape: Shape, srs: SrsIdentity) -> RunInfo {
+    RunInfo {
         program_id: trace.program().id(),
         dialect: trace.program().dialect().name().to_owned(),
-        k: key.shape().k(),
-        operand_bits: key.shape().operand_bits(),
-        srs: key.srs(),
+        k: shape.k(),
+        operand_bits: shape.operand_bits(),
+        srs,
         outcome: trace.outcome(),
         steps: trace.instruction_count(),
         compute_units: trace.compute_units(),
         budget: trace.step_limit(),
         input_size: trace.input().region_len(),
-    })
+    }
 }
 
 type Observer<'a> = &'a (dyn Fn(Event) + Sync);
@@ -223,7 +225,7 @@ fn prove(
     }
     let threads = rayon::current_num_threads();
     let budget = config.memory_budget();
-    let at_once = memory::chunks_at_once(schedule, threads, config.shape()?, budget)?;
+    let at_once = Footprint::of(config.shape()?).chunks_at_once(schedule, threads, budget)?;
     observer(Event::KeysNeeded);
     let keys = config.keys()?;
     let plan = config.plan(trace)?;
@@ -236,11 +238,7 @@ fn prove(
         keys: &keys,
         engine: config.engine(),
         plan: &plan,
-        hints: Hints {
-            pages: plan.pages().pages().into(),
-            input: trace.input().bytes.as_slice().into(),
-            selection: Arc::new(plan.program_table().selection().clone()),
-        },
+        hints: Hints::of(trace, &plan),
         claim: claim_of(trace),
         at_once,
         span: &span,
@@ -276,6 +274,14 @@ pub(crate) struct Hints {
 }
 
 impl Hints {
+    pub(crate) fn of(trace: &ExecutionTrace, plan: &Plan) -> Self {
+        Self {
+            pages: plan.pages().pages().into(),
+            input: trace.input().bytes.as_slice().into(),
+            selection: Arc::new(plan.program_table().selection().clone()),
+        }
+    }
+
     /// A chunk's proof with these hints.
     pub(crate) fn complete(
         &self,
@@ -474,27 +480,10 @@ pub(crate) fn create(
     rng: LinkedRng,
 ) -> Result<Vec<u8>, ChunkFailure> {
     let mut transcript = chunk_transcript(Vec::new());
-    let result = match engine {
-        Engine::Stock => {
-            create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-                &keys.params,
-                &keys.proving,
-                &[circuit],
-                &[&[instance]],
-                rng,
-                &mut transcript,
-            )
-        }
-        Engine::Fast => engine::create_proof(
-            keys.engine_key(),
-            &keys.proving,
-            &circuit,
-            &[instance],
-            rng,
-            &mut transcript,
-        ),
-    };
-    result.map_err(|error| ChunkFailure::Prove(error.to_string()))?;
+    let proved = keys
+        .proof_key()
+        .prove(engine, circuit, instance, rng, &mut transcript);
+    proved.map_err(|error| ChunkFailure::Prove(error.to_string()))?;
     Ok(transcript.finalize())
 }
 

@@ -5,17 +5,18 @@
 //! what chunks took on it, of the sizes that were measured; other sizes are derived from the nearest.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bpf_tracer::{ExecutionTrace, Input, LoadOptions, Program, Tracer};
 use serde::{Deserialize, Serialize};
-use verifier::{ChunkProof, ExecutionProof, KeyId, RunInfo, SrsIdentity, SrsKind};
+use verifier::{ExecutionProof, KeyId, SrsIdentity, SrsKind};
 use zk_circuits::{ChunkInstance, CircuitSize, Plan, Shape};
 
-use crate::chunks::{Schedule, prove_execution_chunked};
+use crate::chunks::{Hints, Schedule, info_of, prove_execution_chunked};
 use crate::error::Error;
 use crate::keys::{Engine, KeygenConfig};
-use crate::memory;
+use crate::memory::{self, Footprint};
+use crate::usage::Stopwatch;
 
 /// Size of the circuit that is measured where nothing is known.
 const REFERENCE_K: u32 = Shape::MIN_K;
@@ -125,12 +126,10 @@ impl Calibration {
         let Ok(Ok(trace)) = trace else {
             return Ok(());
         };
-        let (before, start) = (memory::cpu_time(), Instant::now());
+        let watch = Stopwatch::start();
         prove_execution_chunked(&trace, &config)?;
-        let elapsed = start.elapsed();
-        let cpu = memory::cpu_time()
-            .zip(before)
-            .map_or(elapsed, |(after, before)| after.saturating_sub(before));
+        let elapsed = watch.elapsed();
+        let cpu = watch.cpu().unwrap_or(elapsed);
         self.record(Measured {
             engine: config.engine(),
             k: REFERENCE_K,
@@ -178,7 +177,10 @@ pub fn estimate(
     let chunks = plan.chunk_count();
     let threads = config.thread_count();
     let budget = config.memory_budget();
-    let at_once = memory::chunks_at_once(schedule, threads, shape, budget)?.min(chunks);
+    let footprint = Footprint::of(shape);
+    let at_once = footprint
+        .chunks_at_once(schedule, threads, budget)?
+        .min(chunks);
     let chunk = calibration
         .chunk(config.engine(), shape.k())
         .unwrap_or_default();
@@ -195,8 +197,7 @@ pub fn estimate(
         chunks,
         at_once,
         proof_bytes: proof_bytes(trace, &plan, shape),
-        memory_bytes: memory::process_bytes(shape, at_once)
-            + memory::run_bytes(trace.steps().len(), &plan),
+        memory_bytes: footprint.process(at_once) + memory::run_bytes(trace.steps().len(), &plan),
         cpu_seconds: chunk * chunks as f64,
         seconds: batches + last,
     })
@@ -204,30 +205,14 @@ pub fn estimate(
 
 /// Length of the proof file of a plan: that of one whose proofs are zeros.
 fn proof_bytes(trace: &ExecutionTrace, plan: &Plan, shape: Shape) -> usize {
-    let key = KeyId([0; 32]);
-    let chunk = ChunkProof {
-        key,
-        instance: ChunkInstance::default(),
-        pages: plan.pages().pages().into(),
-        input: trace.input().bytes.as_slice().into(),
-        selection: std::sync::Arc::new(plan.program_table().selection().clone()),
-        proof: vec![0; CircuitSize::of(shape).proof_bytes],
+    // Identities have one length.
+    let srs = SrsIdentity {
+        kind: SrsKind::File,
+        digest: [0; 32],
     };
-    let info = RunInfo {
-        program_id: [0; 32],
-        dialect: trace.program().dialect().name().to_owned(),
-        k: shape.k(),
-        operand_bits: shape.operand_bits(),
-        srs: SrsIdentity {
-            kind: SrsKind::File,
-            digest: [0; 32],
-        },
-        outcome: trace.outcome(),
-        steps: trace.instruction_count(),
-        compute_units: trace.compute_units(),
-        budget: trace.step_limit(),
-        input_size: trace.input().region_len(),
-    };
-    ExecutionProof::new(info, vec![chunk; plan.chunk_count()])
+    let proof = vec![0; CircuitSize::of(shape).proof_bytes];
+    let chunk = Hints::of(trace, plan).complete(KeyId([0; 32]), ChunkInstance::default(), proof);
+    let chunks = vec![chunk; plan.chunk_count()];
+    ExecutionProof::new(info_of(trace, shape, srs), chunks)
         .map_or(0, |proof| proof.to_bytes().len())
 }

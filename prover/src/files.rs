@@ -1,7 +1,7 @@
 //! Files that are there as a whole or not at all, whatever happens to the process or the machine.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a file under another name beside `path`, makes it last, and then gives it its name. Any number
@@ -10,19 +10,26 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If the directory cannot be written; `path` is then as it was.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_whole_from(path, ".tmp", bytes)
+    write_whole_with(path, ".tmp", |file| file.write_all(bytes))
 }
 
-/// As [`write_whole`]; the names of files that killed processes leave begin as given.
+/// As [`write_whole`], what `write` writes; the names of files that killed processes leave begin with `prefix`.
 ///
 /// # Errors
-/// As [`write_whole`].
-pub fn write_whole_from(path: &Path, prefix: &str, bytes: &[u8]) -> io::Result<()> {
+/// As [`write_whole`], and those of `write`.
+pub fn write_whole_with(
+    path: &Path,
+    prefix: &str,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> io::Result<()> {
     let directory = directory_of(path);
-    let mut file = tempfile::Builder::new()
+    let file = tempfile::Builder::new()
         .prefix(prefix)
         .tempfile_in(directory)?;
-    file.write_all(bytes)?;
+    let mut writer = BufWriter::new(file.as_file());
+    write(&mut writer)?;
+    writer.flush()?;
+    drop(writer);
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_dir(directory)

@@ -18,6 +18,7 @@ use verifier::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey};
 use zk_circuits::{ChunkCircuit, Plan, Shape};
 
 use crate::cache::{Cache, Cached, Entry, Unkept};
+use crate::create::ProofKey;
 use crate::error::{Error, SrsError};
 use crate::fingerprint::fingerprint;
 use crate::srs::{self, Srs, SrsFile, insecure_identity};
@@ -222,8 +223,11 @@ impl KeygenConfig {
         }
     }
 
-    /// How a trace is cut.
-    pub(crate) fn plan(&self, trace: &ExecutionTrace) -> Result<Plan, Error> {
+    /// How a trace is cut. Needs neither keys nor parameters.
+    ///
+    /// # Errors
+    /// If the circuit has no such size, or the run does not fit it.
+    pub fn plan(&self, trace: &ExecutionTrace) -> Result<Plan, Error> {
         let plan = Plan::new(trace, self.shape()?, self.chunk_size)?;
         Ok(match self.whole_program {
             true => plan.with_whole_program()?,
@@ -365,8 +369,15 @@ impl Keys {
     /// What the fast prover needs besides, made on first use.
     #[must_use]
     pub fn engine_key(&self) -> &EngineKey {
-        self.fast
-            .get_or_init(|| EngineKey::new(&self.params, &self.proving))
+        self.proof_key().fast()
+    }
+
+    pub(crate) fn proof_key(&self) -> ProofKey<'_> {
+        ProofKey {
+            params: &self.params,
+            proving: &self.proving,
+            fast: &self.fast,
+        }
     }
 
     /// halo2's parameters.

@@ -20,6 +20,7 @@
 mod aggregation;
 mod cache;
 mod chunks;
+mod create;
 mod error;
 mod estimate;
 mod files;
@@ -30,6 +31,7 @@ mod memory;
 mod rng;
 mod secret;
 mod srs;
+mod usage;
 
 pub use aggregation::{
     AggregationConfig, AggregationEvent, Aggregator, LayerKind, SpanProof, aggregate,
@@ -43,6 +45,7 @@ pub use chunks::{
 };
 pub use error::{AggregationFailure, ChunkFailure, Error, JobError, SrsError};
 pub use estimate::{Calibration, Estimate, Measured, estimate};
-pub use files::{write_whole, write_whole_from};
+pub use files::{write_whole, write_whole_with};
 pub use job::{Job, Restart};
 pub use keys::{Engine, KeygenConfig, Keys};
+pub use usage::{Stopwatch, peak_rss_bytes};

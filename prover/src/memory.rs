@@ -23,74 +23,68 @@ const FORMS: u64 = 2;
 /// What the process takes besides.
 const BASE_BYTES: u64 = 24 << 20;
 
-/// An estimate of the memory that one proof in progress takes, keys not counted.
-fn chunk_bytes(shape: Shape) -> u64 {
-    let columns = CircuitSize::of(shape).advice_columns as u64;
-    columns * (shape.rows() as u64) * FIELD_BYTES * TENTHS_OF_COPIES / 10
+/// What proving with circuits of one shape takes of memory: an estimate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Footprint {
+    /// Keys and parameters.
+    keys: u64,
+    /// One proof in progress.
+    chunk: u64,
 }
 
-/// An estimate of the memory that keys and parameters take.
-fn key_bytes(shape: Shape) -> u64 {
-    let columns = CircuitSize::of(shape).fixed_columns as u64 + KEY_COLUMNS;
-    (columns * FORMS * FIELD_BYTES + PARAMETER_BYTES) * shape.rows() as u64
-}
+impl Footprint {
+    pub(crate) fn of(shape: Shape) -> Self {
+        let size = CircuitSize::of(shape);
+        let rows = shape.rows() as u64;
+        let key_columns = size.fixed_columns as u64 + KEY_COLUMNS;
+        Self {
+            keys: (key_columns * FORMS * FIELD_BYTES + PARAMETER_BYTES) * rows,
+            chunk: size.advice_columns as u64 * rows * FIELD_BYTES * TENTHS_OF_COPIES / 10,
+        }
+    }
 
-/// An estimate of the memory of a process with so many proofs in progress.
-pub(crate) fn process_bytes(shape: Shape, at_once: usize) -> u64 {
-    BASE_BYTES + key_bytes(shape) + at_once as u64 * chunk_bytes(shape)
+    /// A process with so many proofs in progress.
+    pub(crate) const fn process(&self, at_once: usize) -> u64 {
+        BASE_BYTES + self.keys + at_once as u64 * self.chunk
+    }
+
+    /// How many chunks a schedule proves at once: no more than fit into the budget.
+    ///
+    /// # Errors
+    /// If not even one fits.
+    pub(crate) fn chunks_at_once(
+        &self,
+        schedule: Schedule,
+        threads: usize,
+        budget: Option<u64>,
+    ) -> Result<usize, Error> {
+        let wanted = match schedule {
+            Schedule::Sequential => 1,
+            Schedule::Parallel => threads,
+            Schedule::Auto => available().map_or(threads, |free| {
+                let fit = free.saturating_sub(self.keys) / self.chunk.max(1);
+                usize::try_from(fit).map_or(threads, |fit| fit.min(threads))
+            }),
+        };
+        let wanted = wanted.max(1);
+        let Some(budget) = budget else {
+            return Ok(wanted);
+        };
+        let needed = |at_once| self.process(at_once) * (100 + SLACK_PERCENT) / 100;
+        (1..=wanted)
+            .rev()
+            .find(|at_once| needed(*at_once) <= budget)
+            .ok_or(Error::MemoryBudget {
+                needed: needed(1),
+                budget,
+            })
+    }
 }
 
 /// The memory that a trace and the boundaries of its chunks take.
 pub(crate) fn run_bytes(steps: usize, plan: &Plan) -> u64 {
     let steps = steps * size_of::<bpf_tracer::Step>();
     (steps + plan.boundary_bytes()) as u64
-}
-
-/// How many chunks a schedule proves at once: no more than fit into the budget.
-///
-/// # Errors
-/// If not even one fits.
-pub(crate) fn chunks_at_once(
-    schedule: Schedule,
-    threads: usize,
-    shape: Shape,
-    budget: Option<u64>,
-) -> Result<usize, Error> {
-    let wanted = match schedule {
-        Schedule::Sequential => 1,
-        Schedule::Parallel => threads,
-        Schedule::Auto => available().map_or(threads, |free| {
-            let fit = free.saturating_sub(key_bytes(shape)) / chunk_bytes(shape).max(1);
-            usize::try_from(fit).map_or(threads, |fit| fit.min(threads))
-        }),
-    };
-    let wanted = wanted.max(1);
-    let Some(budget) = budget else {
-        return Ok(wanted);
-    };
-    let needed = |at_once| process_bytes(shape, at_once) * (100 + SLACK_PERCENT) / 100;
-    (1..=wanted)
-        .rev()
-        .find(|at_once| needed(*at_once) <= budget)
-        .ok_or(Error::MemoryBudget {
-            needed: needed(1),
-            budget,
-        })
-}
-
-/// Processor time of this process so far, of all threads.
-#[cfg(unix)]
-pub(crate) fn cpu_time() -> Option<std::time::Duration> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    let nanoseconds = u32::try_from(time.tv_nsec).ok()?;
-    Some(std::time::Duration::new(seconds, nanoseconds))
-}
-
-/// Processor time of this process so far, of all threads.
-#[cfg(not(unix))]
-pub(crate) fn cpu_time() -> Option<std::time::Duration> {
-    None
 }
 
 /// Free memory of this process's control group and of the machine, whichever is less.
@@ -123,19 +117,19 @@ mod tests {
 
     #[test]
     fn a_budget_bounds_how_many_are_proved_at_once() {
-        let shape = Shape::new(12, 8).expect("supported");
-        let at_once = |budget| chunks_at_once(Schedule::Parallel, 8, shape, budget);
+        let footprint = Footprint::of(Shape::new(12, 8).expect("supported"));
+        let at_once = |budget| footprint.chunks_at_once(Schedule::Parallel, 8, budget);
         assert_eq!(at_once(None).expect("no budget"), 8);
         assert_eq!(at_once(Some(u64::MAX)).expect("enough"), 8);
         let Err(Error::MemoryBudget { needed, budget: 0 }) = at_once(Some(0)) else {
             panic!("nothing fits into nothing");
         };
-        assert!(needed > process_bytes(shape, 1));
+        assert!(needed > footprint.process(1));
         assert_eq!(at_once(Some(needed)).expect("enough"), 1);
         assert!(at_once(Some(needed - 1)).is_err());
         let more = at_once(Some(3 * needed)).expect("enough");
         assert!((3..8).contains(&more), "{more}");
-        let one = chunks_at_once(Schedule::Sequential, 8, shape, Some(u64::MAX));
+        let one = footprint.chunks_at_once(Schedule::Sequential, 8, Some(u64::MAX));
         assert_eq!(one.expect("enough"), 1);
     }
 }

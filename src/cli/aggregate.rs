@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::Duration;
 
 use serde::Serialize;
+use zkbpf::prover::{Stopwatch, peak_rss_bytes};
 use zkbpf::{AggregationConfig, AggregationEvent, aggregate_observed};
 
 use super::args::{Aggregate, Common};
 use super::output::{self, SrsJson};
 use super::proof_file::ProofFile;
-use super::{Ending, Failure, program, usage};
+use super::{Ending, Failure, program};
 
 #[derive(Serialize)]
 struct AggregateJson {
@@ -56,7 +57,7 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
         config = config.with_memory_budget(bytes);
     }
 
-    let (start, cpu_before) = (Instant::now(), usage::cpu_seconds());
+    let stopwatch = Stopwatch::start();
     let bar = output::progress(common);
     bar.set_message("keys");
     bar.tick();
@@ -74,9 +75,7 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
         // What is left over costs space only.
         let _ = fs::remove_dir_all(&jobs);
     }
-    let cpu_seconds = usage::cpu_seconds()
-        .zip(cpu_before)
-        .map(|(after, before)| after - before);
+    let cpu = stopwatch.cpu();
 
     let info = &aggregate.info;
     let json = AggregateJson {
@@ -84,9 +83,9 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
         chunks: proof.chunks().len(),
         span_k: AggregationConfig::SPAN_K,
         root_k: AggregationConfig::ROOT_K,
-        aggregate_seconds: start.elapsed().as_secs_f64(),
-        cpu_seconds,
-        peak_rss_bytes: usage::peak_rss_bytes(),
+        aggregate_seconds: stopwatch.elapsed().as_secs_f64(),
+        cpu_seconds: cpu.as_ref().map(Duration::as_secs_f64),
+        peak_rss_bytes: peak_rss_bytes(),
         proof_bytes: bytes.len(),
         evm_proof_bytes: aggregate.proof.len(),
         verified: true,

@@ -189,8 +189,9 @@ impl InputArgs {
     }
 }
 
+/// What is executed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Run {
+pub(crate) struct InvocationArgs {
     #[command(flatten)]
     pub(crate) program: ProgramArgs,
     #[command(flatten)]
@@ -199,6 +200,12 @@ pub(crate) struct Run {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) environment: EnvironmentArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) invocation: InvocationArgs,
     /// Show the input region afterwards, in hexadecimal.
     #[arg(long)]
     pub(crate) output: bool,
@@ -233,13 +240,7 @@ pub(crate) struct ChunkArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Trace {
     #[command(flatten)]
-    pub(crate) program: ProgramArgs,
-    #[command(flatten)]
-    pub(crate) input: InputArgs,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-    #[command(flatten)]
-    pub(crate) environment: EnvironmentArgs,
+    pub(crate) invocation: InvocationArgs,
     #[command(flatten)]
     pub(crate) chunks: ChunkArgs,
     /// The file to write: a page if its name ends in .html, the steps if it ends in .json.
@@ -250,13 +251,7 @@ pub(crate) struct Trace {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Estimate {
     #[command(flatten)]
-    pub(crate) program: ProgramArgs,
-    #[command(flatten)]
-    pub(crate) input: InputArgs,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-    #[command(flatten)]
-    pub(crate) environment: EnvironmentArgs,
+    pub(crate) invocation: InvocationArgs,
     #[command(flatten)]
     pub(crate) chunks: ChunkArgs,
 }
@@ -264,13 +259,7 @@ pub(crate) struct Estimate {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Prove {
     #[command(flatten)]
-    pub(crate) program: ProgramArgs,
-    #[command(flatten)]
-    pub(crate) input: InputArgs,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-    #[command(flatten)]
-    pub(crate) environment: EnvironmentArgs,
+    pub(crate) invocation: InvocationArgs,
     #[command(flatten)]
     pub(crate) chunks: ChunkArgs,
     /// The proof file to write.

@@ -4,7 +4,8 @@ use serde::Serialize;
 use zkbpf::estimate;
 
 use super::args::{Common, Estimate};
-use super::{Ending, Failure, calibration, environment, output, program};
+use super::program::{self, Invocation};
+use super::{Ending, Failure, calibration, output};
 
 #[derive(Serialize)]
 struct EstimateJson {
@@ -24,11 +25,8 @@ struct EstimateJson {
 
 pub(crate) fn execute(args: &Estimate, common: &Common) -> Result<Ending, Failure> {
     program::require_srs(common)?;
-    let (program, _) = program::load(args.program.program.as_deref(), &args.program.load)?;
-    let input = program::input(&args.input)?;
-    let environment = environment::load(&args.environment, program.dialect())?;
+    let trace = Invocation::load(&args.invocation)?.trace()?;
     let failure = |error| program::failure(common, &error);
-    let trace = program::trace(&program, input, environment, &args.limits)?;
     let config = program::config_for(&trace, &args.chunks, common)?;
     let mut known = calibration::load(common);
     if !known.knows(common.engine.engine()) {
@@ -42,7 +40,7 @@ pub(crate) fn execute(args: &Estimate, common: &Common) -> Result<Ending, Failur
     let schedule = args.chunks.mode.schedule();
     let found = estimate(&trace, &config, schedule, &known).map_err(failure)?;
     let json = EstimateJson {
-        program_id: hex::encode(program.id()),
+        program_id: hex::encode(trace.program().id()),
         steps: found.steps,
         rows: found.rows,
         k: found.k,

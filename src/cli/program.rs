@@ -1,6 +1,7 @@
 //! Programs, inputs, keys and the cache directory, from what the command line says.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,8 @@ use zkbpf::{
     SrsIdentity, Tracer,
 };
 
-use super::Failure;
-use super::args::{ChunkArgs, Common, InputArgs, LimitArgs, LoadArgs};
+use super::args::{ChunkArgs, Common, InputArgs, InvocationArgs, LimitArgs, LoadArgs};
+use super::{Failure, environment};
 
 /// Upper bound of the circuit's table operands; it takes what its size carries.
 pub(super) const LOOKUP_BITS: u32 = 8;
@@ -31,7 +32,7 @@ pub(crate) fn parse_hex(option: &str, text: &str) -> Result<Vec<u8>, Failure> {
 }
 
 /// A program's bytes and how they are loaded: all that is needed to load it again.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Source {
     bytes: String,
     raw: bool,
@@ -130,24 +131,43 @@ pub(crate) fn budget(limits: &LimitArgs, dialect: Dialect) -> u64 {
     limits.max_steps.unwrap_or(dialect.default_budget())
 }
 
-/// Executes a program.
-pub(crate) fn trace(
-    program: &Program,
+/// What is to be executed.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    program: Program,
+    pub(crate) source: Source,
     input: Input,
     environment: Environment,
-    limits: &LimitArgs,
-) -> Result<ExecutionTrace, Failure> {
-    Tracer::new(program)
-        .input(input)
-        .environment(environment)
-        .step_limit(budget(limits, program.dialect()))
-        .trace()
-        .map_err(|error| match error {
-            TraceError::Unprovable { .. } => Failure::input(format!(
-                "{error}: a system call of Solana that is not proved here, so its effect is unknown"
-            )),
-            _ => Failure::usage(error),
+    budget: u64,
+}
+
+impl Invocation {
+    /// What the command line names.
+    pub(crate) fn load(args: &InvocationArgs) -> Result<Self, Failure> {
+        let (program, source) = load(args.program.program.as_deref(), &args.program.load)?;
+        Ok(Self {
+            input: input(&args.input)?,
+            environment: environment::load(&args.environment, program.dialect())?,
+            budget: budget(&args.limits, program.dialect()),
+            program,
+            source,
         })
+    }
+
+    /// Executes it.
+    pub(crate) fn trace(self) -> Result<ExecutionTrace, Failure> {
+        Tracer::new(&self.program)
+            .input(self.input)
+            .environment(self.environment)
+            .step_limit(self.budget)
+            .trace()
+            .map_err(|error| match error {
+                TraceError::Unprovable { .. } => Failure::input(format!(
+                    "{error}: a system call of Solana that is not proved here, so its effect is unknown"
+                )),
+                _ => Failure::usage(error),
+            })
+    }
 }
 
 /// Why a run has no proof although it has a trace.
@@ -165,21 +185,28 @@ pub(crate) fn plan(trace: &ExecutionTrace, args: &ChunkArgs) -> Result<Plan, Err
         Some(k) => k,
         None => fitting_k(trace, args)?,
     };
-    let shape = Shape::new(k, LOOKUP_BITS)?;
-    Ok(plan_of(trace, args, shape)?)
+    plan_of(trace, args, k)
 }
 
-fn plan_of(trace: &ExecutionTrace, args: &ChunkArgs, shape: Shape) -> Result<Plan, WitnessError> {
-    let plan = Plan::new(trace, shape, args.chunk_size.map(|steps| steps as usize))?;
-    match args.whole_program {
-        true => plan.with_whole_program(),
-        false => Ok(plan),
+/// Nothing of this needs keys.
+fn plan_of(trace: &ExecutionTrace, args: &ChunkArgs, k: u32) -> Result<Plan, Error> {
+    cut(KeygenConfig::new(k, PathBuf::new(), LOOKUP_BITS), args).plan(trace)
+}
+
+/// The same, cut as asked for.
+fn cut(mut config: KeygenConfig, args: &ChunkArgs) -> KeygenConfig {
+    if let Some(steps) = args.chunk_size {
+        config = config.with_chunk_size(steps as usize);
     }
+    if args.whole_program {
+        config = config.with_whole_program();
+    }
+    config
 }
 
 /// The least `k` at which chunks need not be shorter than asked for, or at which one chunk holds the run;
 /// [`GREATEST_CHOSEN_K`] if none up to it does.
-fn fitting_k(trace: &ExecutionTrace, args: &ChunkArgs) -> Result<u32, WitnessError> {
+fn fitting_k(trace: &ExecutionTrace, args: &ChunkArgs) -> Result<u32, Error> {
     let steps = trace.steps().len().max(1);
     let chunk_size = args.chunk_size.map_or(steps, |steps| steps as usize);
     let chunk_size = chunk_size.clamp(1, steps);
@@ -187,13 +214,10 @@ fn fitting_k(trace: &ExecutionTrace, args: &ChunkArgs) -> Result<u32, WitnessErr
     // A step takes at least a row.
     let enough_rows = |k: &u32| chunk_size >> k == 0;
     for k in (Shape::MIN_K..GREATEST_CHOSEN_K).filter(enough_rows) {
-        let Ok(shape) = Shape::new(k, LOOKUP_BITS) else {
-            continue;
-        };
-        match plan_of(trace, args, shape) {
+        match plan_of(trace, args, k) {
             Ok(plan) if plan.chunk_count() <= chunks => return Ok(k),
             // Too small.
-            Ok(_) | Err(WitnessError::Program(_)) => {}
+            Ok(_) | Err(Error::Shape(_) | Error::Witness(WitnessError::Program(_))) => {}
             Err(error) => return Err(error),
         }
     }
@@ -245,16 +269,9 @@ pub(crate) fn config_for(
 ) -> Result<KeygenConfig, Failure> {
     let k = match args.k {
         Some(k) => k,
-        None => fitting_k(trace, args).map_err(|error| failure(common, &error.into()))?,
+        None => fitting_k(trace, args).map_err(|error| failure(common, &error))?,
     };
-    let mut config = config(common, k)?;
-    if let Some(steps) = args.chunk_size {
-        config = config.with_chunk_size(steps as usize);
-    }
-    if args.whole_program {
-        config = config.with_whole_program();
-    }
-    Ok(config)
+    Ok(cut(config(common, k)?, args))
 }
 
 /// The prover's errors as those of the command line.
@@ -348,7 +365,7 @@ pub(crate) fn remember(common: &Common, program: &Program, source: &Source) {
         let bytes = serde_json::to_vec(source).map_err(Failure::other)?;
         let digits = &hex::encode(program.id())[..8];
         let prefix = format!("{UNFINISHED}{digits}-");
-        zkbpf::prover::write_whole_from(&path, &prefix, &bytes)
+        zkbpf::prover::write_whole_with(&path, &prefix, |file| file.write_all(&bytes))
             .map_err(|error| Failure::other(format!("{}: {error}", path.display())))
     });
     if let Err(error) = stored {

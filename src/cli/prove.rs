@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use zkbpf::prover::Measured;
+use zkbpf::prover::{Measured, Stopwatch, peak_rss_bytes};
 use zkbpf::{Event, ExecutionProof, Shape, claim_of, prove_execution_resumable, run_info};
 
 use super::args::{Common, Prove};
 use super::output::{self, OutcomeJson, SrsJson};
+use super::program::{self, Invocation};
 use super::signals::Watch;
-use super::{Ending, Failure, calibration, environment, job, program, usage};
+use super::{Ending, Failure, calibration, job};
 
 #[derive(Serialize)]
 struct ProveJson {
@@ -44,13 +45,12 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
     if let Some(k) = args.chunks.k {
         Shape::new(k, program::LOOKUP_BITS).map_err(Failure::usage)?;
     }
-    let (program, source) = program::load(args.program.program.as_deref(), &args.program.load)?;
-    let input = program::input(&args.input)?;
-    let environment = environment::load(&args.environment, program.dialect())?;
+    let invocation = Invocation::load(&args.invocation)?;
     let unfinished = job::unfinished(args, common)?;
     let failure = |error| program::failure(common, &error);
 
-    let trace = program::trace(&program, input, environment, &args.limits)?;
+    let source = invocation.source.clone();
+    let trace = invocation.trace()?;
     tracing::info!(steps = trace.instruction_count(), "executed");
     if let Some(error) = program::unprovable(&trace) {
         return Err(failure(error));
@@ -70,7 +70,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         None => job::open(&job::directory(&args.output), common)?,
     };
     let watch = Watch::new(&job, common, &bar)?;
-    let (start, cpu_before) = (Instant::now(), usage::cpu_seconds());
+    let stopwatch = Stopwatch::start();
     bar.set_message("proving");
     let (reused, at_once) = (AtomicUsize::new(0), AtomicUsize::new(1));
     let observer = |event| match event {
@@ -98,14 +98,11 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         Err(error) => return Err(job::failed(job, common, &error)),
     };
     bar.finish_and_clear();
-    let prove_seconds = start.elapsed().as_secs_f64();
-    let cpu_seconds = usage::cpu_seconds()
-        .zip(cpu_before)
-        .map(|(after, before)| after - before);
+    let (elapsed, cpu) = (stopwatch.elapsed(), stopwatch.cpu());
+    let prove_seconds = elapsed.as_secs_f64();
 
     let made = proofs.len().saturating_sub(reused.load(Ordering::Relaxed));
-    if let Some(cpu) = cpu_seconds {
-        let [cpu, elapsed] = [cpu, prove_seconds].map(Duration::from_secs_f64);
+    if let Some(cpu) = cpu {
         calibration::record(
             common,
             Measured {
@@ -126,7 +123,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         .finish(&proof, &claim_of(&trace), &key, &args.output)
         .map_err(|error| job::unfinishable(&directory, common, &error))?;
     drop(watch);
-    program::remember(common, &program, &source);
+    program::remember(common, trace.program(), &source);
 
     let info = proof.info();
     let longest = proof.chunks().iter().map(|chunk| {
@@ -144,8 +141,8 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
         chunk_size: longest.max().unwrap_or_default(),
         keygen_seconds,
         prove_seconds,
-        cpu_seconds,
-        peak_rss_bytes: usage::peak_rss_bytes(),
+        cpu_seconds: cpu.as_ref().map(Duration::as_secs_f64),
+        peak_rss_bytes: peak_rss_bytes(),
         proof_bytes,
         verified: true,
         srs: info.srs.into(),

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::args::{Common, Run};
 use super::output::{self, OutcomeJson};
-use super::{Ending, Failure, environment, program};
+use super::program::{self, Invocation};
+use super::{Ending, Failure};
 
 #[derive(Serialize)]
 struct RunJson {
@@ -25,10 +26,8 @@ struct RunJson {
 }
 
 pub(crate) fn execute(args: &Run, common: &Common) -> Result<Ending, Failure> {
-    let (program, _) = program::load(args.program.program.as_deref(), &args.program.load)?;
-    let input = program::input(&args.input)?;
-    let environment = environment::load(&args.environment, program.dialect())?;
-    let trace = program::trace(&program, input, environment, &args.limits)?;
+    let trace = Invocation::load(&args.invocation)?.trace()?;
+    let program = trace.program();
     if let Some(reason) = program::unprovable(&trace) {
         tracing::warn!("this run has no proof: {reason}");
     }

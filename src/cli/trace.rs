@@ -1,17 +1,19 @@
 //! `trace`: the steps of a run, as a page to look at or as JSON to process.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
 use zkbpf::bpf_tracer::Step;
+use zkbpf::prover::write_whole_with;
 use zkbpf::zk_circuits::Plan;
 use zkbpf::{ExecutionTrace, explorer};
 
 use super::args::{Common, Trace};
 use super::output::{self, OutcomeJson};
-use super::{Ending, Failure, environment, program};
+use super::program::{self, Invocation};
+use super::{Ending, Failure};
 
 #[derive(Serialize)]
 struct TraceJson {
@@ -55,10 +57,8 @@ pub(crate) fn execute(args: &Trace, common: &Common) -> Result<Ending, Failure> 
             ));
         }
     };
-    let (program, _) = program::load(args.program.program.as_deref(), &args.program.load)?;
-    let input = program::input(&args.input)?;
-    let environment = environment::load(&args.environment, program.dialect())?;
-    let trace = program::trace(&program, input, environment, &args.limits)?;
+    let trace = Invocation::load(&args.invocation)?.trace()?;
+    let program = trace.program();
     let plan = match program::plan(&trace, &args.chunks) {
         Ok(plan) => Some(plan),
         Err(reason) => {
@@ -93,37 +93,34 @@ pub(crate) fn execute(args: &Trace, common: &Common) -> Result<Ending, Failure> 
 
 /// Writes one JSON object whose `steps` have a line each.
 fn write_steps(path: &Path, trace: &ExecutionTrace) -> std::io::Result<u64> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let file = tempfile::NamedTempFile::new_in(directory)?;
-    let mut writer = BufWriter::new(file.as_file());
     let program = trace.program();
-    write!(
-        writer,
-        "{{\"program_id\":\"{}\",\"dialect\":\"{}\",\"outcome\":",
-        hex::encode(program.id()),
-        program.dialect().name()
-    )?;
-    serde_json::to_writer(&mut writer, &OutcomeJson::from(trace.outcome()))?;
-    write!(
-        writer,
-        ",\"compute_units\":{},\"steps\":[",
-        trace.compute_units()
-    )?;
-    for (index, step) in trace.steps().iter().enumerate() {
-        writer.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-        serde_json::to_writer(&mut writer, &step_json(step, program.mnemonic(step.pc)))?;
-    }
-    writer.write_all(b"\n]}\n")?;
-    writer.flush()?;
-    drop(writer);
-    let bytes = file.as_file().metadata()?.len();
-    file.persist(path)
-        .map(|_: File| ())
-        .map_err(|error| error.error)?;
-    Ok(bytes)
+    write_whole_with(path, ".tmp", |writer| {
+        write!(
+            writer,
+            "{{\"program_id\":\"{}\",\"dialect\":\"{}\",\"outcome\":",
+            hex::encode(program.id()),
+            program.dialect().name()
+        )?;
+        serde_json::to_writer(&mut *writer, &OutcomeJson::from(trace.outcome()))?;
+        let units = trace.compute_units();
+        write!(writer, ",\"compute_units\":{units},\"steps\":[")?;
+        for (index, step) in trace.steps().iter().enumerate() {
+            writer.write_all(if index == 0 {
+                b"
+"
+            } else {
+                b",
+"
+            })?;
+            serde_json::to_writer(&mut *writer, &step_json(step, program.mnemonic(step.pc)))?;
+        }
+        writer.write_all(
+            b"
+]}
+",
+        )
+    })?;
+    Ok(fs::metadata(path)?.len())
 }
 
 fn step_json<'a>(step: &Step, op: &'a str) -> StepJson<'a> {

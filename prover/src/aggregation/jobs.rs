@@ -4,14 +4,9 @@ use std::fs;
 use std::sync::Arc;
 
 use aggregation::{AggregationCircuit, Layer, SPAN_VALUES, Snark, SnarkError, accumulator_points};
-use engine::EngineKey;
 use ff::PrimeField;
-use halo2_base::gates::circuit::builder::BaseCircuitBuilder;
-use halo2_proofs::plonk::create_proof;
-use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
-use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
-use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use halo2curves::bn256::{Fr, G1Affine};
 use rand_core::OsRng;
 use snark_verifier::loader::native::NativeLoader;
 use snark_verifier::system::halo2::transcript::evm::EvmTranscript;
@@ -22,9 +17,9 @@ use verifier::{
 
 use super::keys::{AggregationKeys, LayerKind};
 use super::{AggregationConfig, AggregationEvent};
+use crate::create::ProofKey;
 use crate::error::{AggregationFailure, Error, io_error};
 use crate::files::write_whole;
-use crate::keys::Engine;
 
 const MAGIC: [u8; 8] = *b"zkbpfSPN";
 const FORMAT: u8 = 1;
@@ -327,33 +322,14 @@ impl Aggregator {
         let instance = circuit.instance();
         let params = self.keys.params(kind)?;
         let mut transcript = transcript();
-        let result = match self.config.chunk.engine() {
-            Engine::Stock => create_proof::<
-                KZGCommitmentScheme<Bn256>,
-                ProverSHPLONK<'_, Bn256>,
-                _,
-                _,
-                _,
-                BaseCircuitBuilder<Fr>,
-            >(
-                &params,
-                &key.proving,
-                &[circuit.builder],
-                &[&[&instance]],
-                OsRng,
-                &mut transcript,
-            ),
-            Engine::Fast => engine::create_proof(
-                key.fast
-                    .get_or_init(|| EngineKey::new(&params, &key.proving)),
-                &key.proving,
-                &circuit.builder,
-                &[&instance],
-                OsRng,
-                &mut transcript,
-            ),
+        let proof_key = ProofKey {
+            params: &params,
+            proving: &key.proving,
+            fast: &key.fast,
         };
-        result.map_err(|error| Error::Aggregation {
+        let engine = self.config.chunk.engine();
+        let proved = proof_key.prove(engine, circuit.builder, &instance, OsRng, &mut transcript);
+        proved.map_err(|error| Error::Aggregation {
             layer: kind.name(),
             reason: AggregationFailure::Prove(error.to_string()),
         })?;

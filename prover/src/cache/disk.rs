@@ -39,12 +39,8 @@ impl Lock {
 /// Removes what belongs to an entry, unless somebody holds its lock: then nothing. A lock that is not there is
 /// nobody's.
 pub(super) fn remove_unless_locked(path: &Path, lock: &Path) -> io::Result<bool> {
-    let file = match File::options().write(true).open(lock) {
-        Ok(file) => Some(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        // What is in a lock's place is no lock, and a file that cannot be opened is not locked by this program.
-        Err(_) => None,
-    };
+    // What cannot be opened is not locked by this program.
+    let file = File::options().write(true).open(lock).ok();
     let taken = file.as_ref().map(File::try_lock);
     if let Some(Err(TryLockError::WouldBlock)) = taken {
         return Ok(false);

@@ -1,0 +1,72 @@
+//! One proof, by either prover.
+
+use std::sync::OnceLock;
+
+use engine::EngineKey;
+use halo2_proofs::plonk::{self, Circuit, ProvingKey};
+use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
+use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
+use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
+use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use rand_core::RngCore;
+
+use crate::keys::Engine;
+
+/// What a circuit is proved with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProofKey<'a> {
+    pub(crate) params: &'a ParamsKZG<Bn256>,
+    pub(crate) proving: &'a ProvingKey<G1Affine>,
+    /// What the fast prover needs besides, made on first use.
+    pub(crate) fast: &'a OnceLock<EngineKey>,
+}
+
+impl<'a> ProofKey<'a> {
+    /// What the fast prover needs besides.
+    pub(crate) fn fast(self) -> &'a EngineKey {
+        self.fast
+            .get_or_init(|| EngineKey::new(self.params, self.proving))
+    }
+
+    /// Writes the proof of a circuit with one instance column.
+    pub(crate) fn prove<C, E, T>(
+        self,
+        engine: Engine,
+        circuit: C,
+        instance: &[Fr],
+        rng: impl RngCore,
+        transcript: &mut T,
+    ) -> Result<(), plonk::Error>
+    where
+        C: Circuit<Fr>,
+        E: EncodedChallenge<G1Affine>,
+        T: TranscriptWrite<G1Affine, E>,
+    {
+        let instances = [instance];
+        match engine {
+            Engine::Stock => plonk::create_proof::<
+                KZGCommitmentScheme<Bn256>,
+                ProverSHPLONK<'_, Bn256>,
+                _,
+                _,
+                _,
+                _,
+            >(
+                self.params,
+                self.proving,
+                &[circuit],
+                &[&instances],
+                rng,
+                transcript,
+            ),
+            Engine::Fast => engine::create_proof(
+                self.fast(),
+                self.proving,
+                &circuit,
+                &instances,
+                rng,
+                transcript,
+            ),
+        }
+    }
+}
