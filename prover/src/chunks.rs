@@ -228,6 +228,10 @@ fn prove(
     let at_once = Footprint::of(config.shape()?).chunks_at_once(schedule, threads, budget)?;
     observer(Event::KeysNeeded);
     let keys = config.keys()?;
+    if config.engine() == Engine::Fast {
+        // Once, before chunks side by side would each make it.
+        let _ = keys.engine_key();
+    }
     let plan = config.plan(trace)?;
     let chunks = plan.chunk_count();
     let span = tracing::info_span!("prove", chunks, k = keys.shape.k());

@@ -24,8 +24,13 @@ pub(crate) struct ProofKey<'a> {
 impl<'a> ProofKey<'a> {
     /// What the fast prover needs besides.
     pub(crate) fn fast(self) -> &'a EngineKey {
-        self.fast
-            .get_or_init(|| EngineKey::new(self.params, self.proving))
+        if let Some(key) = self.fast.get() {
+            return key;
+        }
+        // Not while others are made to wait: it is made on rayon's threads, which may be the ones that wait, or come
+        // back here for another proof. Two at once may make it, and one is kept.
+        let key = EngineKey::new(self.params, self.proving);
+        self.fast.get_or_init(|| key)
     }
 
     /// Writes the proof of a circuit with one instance column.
