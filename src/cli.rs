@@ -4,29 +4,38 @@ mod aggregate;
 mod args;
 mod cache;
 mod calibration;
+mod completions;
+#[cfg(test)]
+mod documented;
 mod environment;
 mod estimate;
 mod export_verifier;
+mod failure;
 mod inspect;
 mod job;
 mod keygen;
+mod keys;
+mod man;
 mod output;
 mod program;
+mod progress;
 mod proof_file;
 mod prove;
+mod report;
 mod run;
 mod signals;
+mod terminal;
 mod trace;
+mod usage;
 mod verify;
 
-use std::fmt;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use args::{Args, Common, Verb};
+use failure::Failure;
 
 /// How a verb ends when nothing went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,82 +46,19 @@ pub(crate) enum Ending {
     Invalid,
 }
 
-/// Why a verb could not do its work.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The command line makes no sense.
-    Usage(String),
-    /// A file that was given cannot be used.
-    Input(String),
-    /// Anything else.
-    Other(String),
-    /// A signal asked the process to stop.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has signals"))]
-    Interrupted {
-        /// Its number.
-        signal: u8,
-        /// What to do now.
-        message: String,
-    },
-}
-
-impl Failure {
-    /// The process's exit code. 0 is success, 1 an invalid proof.
-    const fn code(&self) -> u8 {
-        match self {
-            Self::Usage(_) => 2,
-            Self::Input(_) => 3,
-            Self::Other(_) => 4,
-            // As shells report it.
-            Self::Interrupted { signal, .. } => 128 + *signal,
-        }
-    }
-
-    pub(crate) fn usage(message: impl fmt::Display) -> Self {
-        Self::Usage(message.to_string())
-    }
-
-    pub(crate) fn input(message: impl fmt::Display) -> Self {
-        Self::Input(message.to_string())
-    }
-
-    pub(crate) fn other(message: impl fmt::Display) -> Self {
-        Self::Other(message.to_string())
-    }
-
-    /// With advice behind it.
-    pub(crate) fn advise(mut self, advice: &str) -> Self {
-        let (Self::Usage(message)
-        | Self::Input(message)
-        | Self::Other(message)
-        | Self::Interrupted { message, .. }) = &mut self;
-        message.push_str("; ");
-        message.push_str(advice);
-        self
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(message)
-        | Self::Input(message)
-        | Self::Other(message)
-        | Self::Interrupted { message, .. }) = self;
-        f.write_str(message)
-    }
-}
-
 /// The whole program.
 pub(crate) fn main() -> ExitCode {
-    // clap ends the process itself: 0 for help, 2 for a command line that it cannot parse.
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage::explain(&error),
+    };
     start_logging(&args.common);
     let failure = match start_threads(&args.common).and_then(|()| execute(&args)) {
         Ok(Ending::Done) => return ExitCode::SUCCESS,
         Ok(Ending::Invalid) => return ExitCode::from(1),
         Err(failure) => failure,
     };
-    output::failure(&args.common, &failure);
+    output::failure(args.common.json, &failure);
     ExitCode::from(failure.code())
 }
 
@@ -129,6 +75,8 @@ fn execute(args: &Args) -> Result<Ending, Failure> {
         Verb::ExportVerifier(export) => export_verifier::execute(export, common),
         Verb::Inspect(inspect) => inspect::execute(inspect, common),
         Verb::Cache(cache) => cache::execute(*cache, common),
+        Verb::Completions(completions) => completions::execute(completions, common),
+        Verb::Man(man) => man::execute(man, common),
     }
 }
 
@@ -142,7 +90,7 @@ fn start_logging(common: &Common) {
     let filter = EnvFilter::try_from_env("ZKBPF_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(terminal::colours())
         .with_target(false)
         .without_time()
         .with_writer(std::io::stderr)
@@ -157,5 +105,8 @@ fn start_threads(common: &Common) -> Result<(), Failure> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads.into())
         .build_global()
-        .map_err(|error| Failure::other(format!("cannot start {threads} threads: {error}")))
+        .map_err(|error| {
+            let message = format!("cannot start {threads} threads: {error}");
+            Failure::other(message, "take fewer --threads")
+        })
 }

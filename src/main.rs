@@ -1,4 +1,4 @@
-//! The command line: `zkbpf run`, `keygen`, `prove`, `verify`, `inspect`, `cache`.
+//! The command line `zkbpf`: docs/cli.md.
 
 mod cli;
 

@@ -8,6 +8,7 @@
 //! ```
 
 mod asm;
+mod documented;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -487,10 +488,25 @@ fn the_command_line_takes_aggregates() {
     // The file names its program, which `verify` has put into the cache.
     let (code, json) = zkbpf(&["export-verifier", file, "--evm", "-o", contracts]);
     assert_eq!((code, &json["insecure"]), (Some(0), &true.into()), "{json}");
+    documented::assert_documented("### `export-verifier --json`", &[&json]);
     for name in ["Halo2Verifier.sol", "ZkbpfVerifier.sol"] {
         let source = std::fs::read_to_string(Path::new(contracts).join(name)).expect("written");
         assert!(source.starts_with("// INSECURE"), "{name}");
     }
+    // The finished parts of the first test are taken up.
+    let (chunks, again) = (
+        directory().join("chunks-2.proof"),
+        directory().join("again.proof"),
+    );
+    let (chunks, again) = (
+        chunks.to_str().expect("UTF-8"),
+        again.to_str().expect("UTF-8"),
+    );
+    let jobs = directory().join("jobs");
+    let parts = ["--work-dir", jobs.to_str().expect("UTF-8")];
+    let (code, json) = zkbpf(&[&["aggregate", chunks, "-o", again], &parts[..]].concat());
+    assert_eq!((code, &json["verified"]), (Some(0), &true.into()), "{json}");
+    documented::assert_documented("### `aggregate --json`", &[&json]);
     // An aggregate is aggregated once.
     let (code, _) = zkbpf(&["aggregate", file, "-o", "unused"]);
     assert_eq!(code, Some(3));

@@ -151,7 +151,8 @@ fn fail(command: &mut Command, code: i32) -> String {
     );
     let json: Value = serde_json::from_str(stdout).expect("an object");
     assert_eq!(json["exit_code"], code);
-    json["error"].as_str().expect("a string").to_owned()
+    let text = |field: &str| json[field].as_str().expect("a string").to_owned();
+    format!("{}; {}", text("error"), text("help"))
 }
 
 fn signal(name: &str, child: &Child) {
@@ -188,7 +189,7 @@ fn interruptions_leave_a_job_that_goes_on() {
         let done = child.wait_with_output().expect("it ends");
         let stderr = text(&done.stderr);
         assert_eq!(done.status.code(), Some(code), "{stderr}");
-        let lines = stderr.lines().filter(|line| line.starts_with("error: "));
+        let lines = stderr.lines().filter(|line| line.starts_with("  error: "));
         assert_eq!(lines.count(), 1, "{stderr}");
         let stored = place.stored() as u64;
         let job = place.job();

@@ -61,8 +61,9 @@ impl Ceremony {
         let keygen = ["keygen", "--k", "10", "--json"];
         ceremony.keygen = ceremony.run(&keygen, "plain.ptau").expect(0).json();
         let proof = ceremony.proof();
+        let report = ceremony.path("run.html");
         let prove = ["prove", "-o", text(&proof), "--k", "10", "--json"];
-        let prove = [&prove[..], &program()].concat();
+        let prove = [&prove[..], &program(), &["--report", text(&report)]].concat();
         ceremony.proved = ceremony.run(&prove, "prepared.ptau").expect(0).json();
         ceremony
     }
@@ -301,6 +302,29 @@ fn the_string_can_be_pinned() {
     assert_eq!(contents(cache.path()), []);
     let without = ["--insecure-test-srs", "--cache-dir", text(cache.path())];
     zkbpf(&[&keygen[..], &without].concat()).says(2, "--srs");
+}
+
+/// Reports name the string, and the command in them pins it.
+#[test]
+fn reports_name_the_string() {
+    let ceremony = &*CEREMONY;
+    let digest = ceremony.name.strip_prefix("file:").expect("a file's");
+    let page = fs::read_to_string(ceremony.path("run.html")).expect("written");
+    assert!(page.contains(&ceremony.name) && !page.contains("INSECURE"));
+    let command = ceremony.proved["verify_command"].as_str().expect("text");
+    assert!(page.contains(command), "{command}");
+    let pinned = format!("--srs-digest {digest}");
+    assert!(command.contains(&pinned), "{command}");
+    assert!(!command.contains("insecure"), "{command}");
+    let run = |command: &str| {
+        let binary = format!("'{}' ", env!("CARGO_BIN_EXE_zkbpf"));
+        let line = command.replacen("zkbpf ", &binary, 1);
+        let output = Command::new("sh").args(["-c", &line]).output();
+        Done::of(output.expect("there is a shell"))
+    };
+    run(command).expect(0);
+    let other = OTHER.name.strip_prefix("file:").expect("a file's");
+    run(&command.replace(digest, other)).says(3, "it holds the string");
 }
 
 #[test]

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use zkbpf::prover::{Stopwatch, peak_rss_bytes};
-use zkbpf::{AggregationConfig, AggregationEvent, aggregate_observed};
+use zkbpf::{AggregationConfig, AggregationEvent, KeygenConfig, aggregate_observed};
 
 use super::args::{Aggregate, Common};
 use super::output::{self, SrsJson};
+use super::progress::Progress;
 use super::proof_file::ProofFile;
-use super::{Ending, Failure, program};
+use super::{Ending, Failure, keys, program};
 
 #[derive(Serialize)]
 struct AggregateJson {
@@ -40,12 +41,15 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
     let (proof, _) = ProofFile::read(&args.file).map_err(|error| error.failure(&args.file))?;
     let ProofFile::Chunks(proof) = proof else {
         let message = format!("{} is an aggregate already", args.file.display());
-        return Err(Failure::input(message));
+        let help = "verify it, or write its contracts with `zkbpf export-verifier`";
+        return Err(Failure::input(message, help));
     };
-    let failure = |error| program::failure(common, &error);
+    let failure = |error| Failure::proving(common, &error);
     let chunk_config = program::config(common, proof.info().k)?;
     if let Some(reason) = program::other_parameters(common, &chunk_config, proof.info().srs)? {
-        return Err(Failure::input(format!("{}: {reason}", args.file.display())));
+        let message = format!("{}: {reason}", args.file.display());
+        let help = "choose the parameters that the proof was made with";
+        return Err(Failure::input(message, help));
     }
     let jobs = args.work_dir.clone().unwrap_or_else(|| {
         let mut name = args.output.clone().into_os_string();
@@ -58,17 +62,23 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
     }
 
     let stopwatch = Stopwatch::start();
-    let bar = output::progress(common);
-    bar.set_message("keys");
-    bar.tick();
+    let progress = Progress::new(common);
+    keys::make(
+        &chunk_config,
+        common,
+        &progress,
+        KeygenConfig::verifying_key,
+    )
+    .map_err(failure)?;
     let observer = |event| match event {
-        AggregationEvent::Ready { jobs } => bar.set_length(jobs as u64),
-        AggregationEvent::Started { layer, .. } => bar.set_message(layer.name()),
-        AggregationEvent::Finished { .. } => bar.inc(1),
-        _ => bar.tick(),
+        AggregationEvent::Ready { jobs } => progress.begin_parts("aggregation", jobs, None),
+        AggregationEvent::Started { layer, .. } => progress.name(layer.name()),
+        AggregationEvent::Finished { reused: true, .. } => progress.find(),
+        AggregationEvent::Finished { .. } => progress.advance(),
+        _ => {}
     };
     let aggregate = aggregate_observed(&proof, &config, observer).map_err(failure)?;
-    bar.finish_and_clear();
+    progress.clear();
     let bytes = aggregate.to_bytes();
     program::write_whole(&args.output, &bytes)?;
     if args.work_dir.is_none() {
@@ -106,4 +116,42 @@ pub(crate) fn execute(args: &Aggregate, common: &Common) -> Result<Ending, Failu
     );
     json.srs.warn(&mut text);
     output::done(common, &json, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use zkbpf::SrsIdentity;
+    use zkbpf::verifier::SrsKind;
+
+    use super::*;
+    use crate::cli::documented::assert_documented;
+
+    /// What an aggregation prints, which takes minutes.
+    #[test]
+    fn fields_are_documented() {
+        let of = |measured: bool| {
+            let json = AggregateJson {
+                program_id: String::new(),
+                chunks: 2,
+                span_k: AggregationConfig::SPAN_K,
+                root_k: AggregationConfig::ROOT_K,
+                aggregate_seconds: 1.5,
+                cpu_seconds: measured.then_some(2.5),
+                peak_rss_bytes: measured.then_some(3),
+                proof_bytes: 4,
+                evm_proof_bytes: 5,
+                verified: true,
+                srs: SrsIdentity {
+                    kind: SrsKind::InsecureTest,
+                    digest: [0; 32],
+                }
+                .into(),
+                key: String::new(),
+            };
+            serde_json::to_value(&json).expect("JSON")
+        };
+        let objects: [Value; 2] = [of(true), of(false)];
+        assert_documented("### `aggregate --json`", &objects.each_ref());
+    }
 }

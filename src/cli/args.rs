@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
+use clap_complete::Shell;
 use zkbpf::{Dialect, Engine, Schedule, TrapKind};
 
 /// Prove that a BPF program ran correctly, and check such proofs.
@@ -30,7 +31,7 @@ pub(crate) struct Common {
     pub(crate) threads: Option<u16>,
     /// Where keys are kept; whoever may write there can replace them. Default: the platform's cache
     /// directory.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) cache_dir: Option<PathBuf>,
     /// Structured reference string from a ceremony that you trust: a .ptau file of snarkjs, such as those of
     /// the Perpetual Powers of Tau, or halo2's raw format. It is checked. See docs/keys.md.
@@ -38,6 +39,7 @@ pub(crate) struct Common {
         long,
         global = true,
         value_name = "FILE",
+        value_hint = ValueHint::FilePath,
         conflicts_with = "insecure_test_srs"
     )]
     pub(crate) srs: Option<PathBuf>,
@@ -107,13 +109,19 @@ pub(crate) enum Verb {
     /// The cache of keys.
     #[command(subcommand)]
     Cache(Cache),
+    /// Print a script that completes command lines of zkbpf in a shell.
+    ///
+    /// For bash: zkbpf completions bash > ~/.local/share/bash-completion/completions/zkbpf
+    Completions(Completions),
+    /// Print the manual page, or write those of all verbs.
+    Man(Man),
 }
 
 /// A program and how to load it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProgramArgs {
     /// ELF object, as `clang -target bpf -c` writes it, or shared object of a Solana program, as it is
-    /// deployed; with --raw, plain instructions.
+    /// deployed; with --raw, plain instructions. `-` is stdin.
     #[arg(
         value_name = "PROGRAM",
         required_unless_present = "raw_hex",
@@ -130,7 +138,7 @@ pub(crate) struct LoadArgs {
     /// The program file holds plain instructions.
     #[arg(long)]
     pub(crate) raw: bool,
-    /// The program itself: plain instructions in hexadecimal.
+    /// The program itself: plain instructions in hexadecimal, written as for --input-hex.
     #[arg(long, value_name = "HEX")]
     pub(crate) raw_hex: Option<String>,
     /// Instruction set and conventions: ebpf, or sbpf-v0 to sbpf-v3. Default: what the ELF file says,
@@ -163,7 +171,7 @@ pub(crate) struct EnvironmentArgs {
     /// Surroundings of an sBPF program, as JSON: {"program_id": ADDRESS, "sysvars": {ADDRESS: HEX, …}}.
     /// Addresses are in base58, or 64 hexadecimal digits. Default, as a whole and for a key that is left
     /// out: program 0, the clock at 0 and mainnet's rent.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) environment: Option<PathBuf>,
 }
 
@@ -171,10 +179,10 @@ pub(crate) struct EnvironmentArgs {
 /// given. Of sBPF: the serialized parameters, r1 is their address.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InputArgs {
-    /// Bytes for the start of the input region.
-    #[arg(long, value_name = "FILE")]
+    /// Bytes for the start of the input region, as they are in the file; `-` is stdin.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input: Option<PathBuf>,
-    /// The same, in hexadecimal.
+    /// The same, in hexadecimal: pairs of digits, with spaces and a leading 0x where you like.
     #[arg(long, value_name = "HEX", conflicts_with = "input")]
     pub(crate) input_hex: Option<String>,
     /// Length of the input region; the rest is zero. Default: the number of bytes given.
@@ -244,7 +252,7 @@ pub(crate) struct Trace {
     #[command(flatten)]
     pub(crate) chunks: ChunkArgs,
     /// The file to write: a page if its name ends in .html, the steps if it ends in .json.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
 }
 
@@ -263,8 +271,12 @@ pub(crate) struct Prove {
     #[command(flatten)]
     pub(crate) chunks: ChunkArgs,
     /// The proof file to write.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+    /// Also write what was proved, and what it took, as a page: HTML if the name ends in .html, Markdown
+    /// if it ends in .md.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) report: Option<PathBuf>,
     /// Go on with what an interrupted proof of the same run to the same FILE has finished. Without such a
     /// proof, start.
     #[arg(long)]
@@ -312,8 +324,8 @@ impl Mode {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// The proof file.
-    #[arg(value_name = "FILE")]
+    /// The proof file; `-` is stdin.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// The program that must have run.
     #[arg(
@@ -353,10 +365,10 @@ pub(crate) struct Verify {
     #[arg(long, group = "expected_outcome")]
     pub(crate) any_outcome: bool,
     /// The input region must hold these bytes afterwards; all of it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) expect_output: Option<PathBuf>,
     /// The run must leave these return data. Without it, an expected output goes with none.
-    #[arg(long, value_name = "FILE", requires = "expect_output")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "expect_output")]
     pub(crate) expect_return_data: Option<PathBuf>,
     /// The run must use this many compute units; of eBPF, take this many steps.
     #[arg(long, value_name = "N")]
@@ -372,35 +384,35 @@ pub(crate) struct ExpectedTrap {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
-    /// The proof file.
-    #[arg(value_name = "FILE")]
+    /// The proof file; `-` is stdin.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Aggregate {
     /// The proof file, of a run's chunks.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// The proof file to write.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
     /// Where finished parts are kept, to be taken up again after an interruption. Default: beside the
     /// output, until it is there.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) work_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportVerifier {
     /// The proof file, an aggregate.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// For Ethereum and chains like it.
     #[arg(long, required = true)]
     pub(crate) evm: bool,
     /// The directory to write to.
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
     /// The program that the contract is for. Default: the one that the file names, if it was proved or
     /// verified with this cache before.
@@ -422,6 +434,20 @@ pub(crate) enum Cache {
     Clear,
     /// Print where it is.
     Path,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Man {
+    /// The directory to write a page for each verb to. Default: print the main page.
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) output: Option<PathBuf>,
 }
 
 fn parse_dialect(name: &str) -> Result<Dialect, String> {

@@ -114,7 +114,10 @@ fn listed(json: &CacheJson) -> String {
 }
 
 fn describe(path: &Path, error: &io::Error) -> Failure {
-    Failure::other(format!("{}: {error}", path.display()))
+    Failure::other(
+        format!("{}: {error}", path.display()),
+        "--cache-dir must name a directory of yours; `zkbpf cache path` says which one is used",
+    )
 }
 
 /// What is ours, by name. A directory that does not exist is empty.

@@ -37,13 +37,20 @@ pub(crate) fn load(args: &EnvironmentArgs, dialect: Dialect) -> Result<Environme
         return Ok(Environment::default());
     };
     if !dialect.is_sbpf() {
-        return Err(Failure::usage(format!(
-            "--environment has no meaning for {} programs",
-            dialect.name()
-        )));
+        return Err(Failure::usage(
+            format!(
+                "--environment has no meaning for {} programs",
+                dialect.name()
+            ),
+            "leave it out: only sBPF programs have sysvars",
+        ));
     }
-    parse(&program::read(path)?)
-        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+    parse(&program::read(path)?).map_err(|error| {
+        Failure::input(
+            format!("{}: {error}", path.display()),
+            r#"write {"program_id": ADDRESS, "sysvars": {ADDRESS: HEX, …}}; what is left out has defaults"#,
+        )
+    })
 }
 
 fn parse(bytes: &[u8]) -> Result<Environment, serde_json::Error> {

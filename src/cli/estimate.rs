@@ -5,6 +5,7 @@ use zkbpf::estimate;
 
 use super::args::{Common, Estimate};
 use super::program::{self, Invocation};
+use super::progress::Progress;
 use super::{Ending, Failure, calibration, output};
 
 #[derive(Serialize)]
@@ -26,15 +27,14 @@ struct EstimateJson {
 pub(crate) fn execute(args: &Estimate, common: &Common) -> Result<Ending, Failure> {
     program::require_srs(common)?;
     let trace = Invocation::load(&args.invocation)?.trace()?;
-    let failure = |error| program::failure(common, &error);
+    let failure = |error| Failure::proving(common, &error);
     let config = program::config_for(&trace, &args.chunks, common)?;
     let mut known = calibration::load(common);
     if !known.knows(common.engine.engine()) {
-        let bar = output::progress(common);
-        bar.set_message("measuring this machine");
-        bar.tick();
+        let progress = Progress::new(common);
+        progress.begin("measuring this machine", None);
         known.measure(&config).map_err(failure)?;
-        bar.finish_and_clear();
+        progress.clear();
         calibration::store(common, &known);
     }
     let schedule = args.chunks.mode.schedule();

@@ -30,15 +30,15 @@ pub(crate) fn execute(args: &ExportVerifier, common: &Common) -> Result<Ending, 
     let (proof, _) = ProofFile::read(&args.file).map_err(|error| error.failure(&args.file))?;
     let ProofFile::Aggregate(proof) = proof else {
         let name = args.file.display();
-        let message =
-            format!("{name} has a proof for each chunk; `zkbpf aggregate` makes them one");
-        return Err(Failure::input(message));
+        let message = format!("{name} has a proof for each chunk, which no contract verifies");
+        let help = format!("make them one first: zkbpf aggregate {name} -o AGGREGATE");
+        return Err(Failure::input(message, help));
     };
     let program = match &args.program {
         None => program::recall(common, &hex::encode(proof.info.program_id))?,
         Some(path) => program::load(Some(path), &args.load)?.0,
     };
-    let failure = |error| program::failure(common, &error);
+    let failure = |error| Failure::proving(common, &error);
     let config = program::config(common, proof.info.k)?;
     let refuse = |reason: String| {
         let json = serde_json::json!({ "valid": false, "reason": reason });
@@ -63,13 +63,12 @@ pub(crate) fn execute(args: &ExportVerifier, common: &Common) -> Result<Ending, 
     if let Err(error) = verify_aggregate(&proof, &claim, &key) {
         return refuse(error.to_string());
     }
-    let slots = u32::try_from(claim.program.instructions().len()).map_err(Failure::other)?;
-    let contracts = export_aggregate(&proof, &key, slots).map_err(Failure::other)?;
+    let slots = u32::try_from(claim.program.instructions().len()).map_err(Failure::defect)?;
+    let contracts = export_aggregate(&proof, &key, slots).map_err(Failure::defect)?;
     let calldata = aggregate_calldata(&proof, &key)
-        .ok_or_else(|| Failure::other("the run ends in no way that a contract knows"))?;
+        .ok_or_else(|| Failure::defect("the run ends in no way that a contract knows"))?;
 
-    fs::create_dir_all(&args.output)
-        .map_err(|error| Failure::other(format!("{}: {error}", args.output.display())))?;
+    fs::create_dir_all(&args.output).map_err(|error| Failure::write(&args.output, &error))?;
     let calldata = format!("0x{}\n", hex::encode(calldata));
     let mut files = Vec::new();
     for (name, contents) in [
@@ -103,4 +102,33 @@ pub(crate) fn execute(args: &ExportVerifier, common: &Common) -> Result<Ending, 
     );
     json.srs.warn(&mut text);
     output::done(common, &json, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use zkbpf::SrsIdentity;
+    use zkbpf::verifier::SrsKind;
+
+    use super::*;
+    use crate::cli::documented::assert_documented;
+
+    /// What needs an aggregate to be printed.
+    #[test]
+    fn fields_are_documented() {
+        let json = ExportJson {
+            program_id: String::new(),
+            setup: String::new(),
+            key: String::new(),
+            slots: 1,
+            proof_bytes: 2,
+            srs: SrsIdentity {
+                kind: SrsKind::InsecureTest,
+                digest: [0; 32],
+            }
+            .into(),
+            files: vec![String::new()],
+        };
+        let json = serde_json::to_value(&json).expect("JSON");
+        assert_documented("### `export-verifier --json`", &[&json]);
+    }
 }

@@ -77,7 +77,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
     let (key, pages, selection, chunks) = match &proof {
         ProofFile::Chunks(proof) => {
             let Some(first) = proof.chunks().first() else {
-                return Err(Failure::input("there are no chunks"));
+                return Err(Failure::defect("there are no chunks"));
             };
             let chunks = proof.chunks().iter().map(chunk_json).collect();
             (first.key, first.pages.len(), &first.selection, Some(chunks))

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use zkbpf::Job;
 use zkbpf::prover::Error;
 
+use super::Failure;
 use super::args::{Common, Prove};
-use super::{Failure, program};
 
 /// The directory of the job that makes a proof file.
 pub(crate) fn directory(output: &Path) -> PathBuf {
@@ -19,29 +19,34 @@ pub(crate) fn directory(output: &Path) -> PathBuf {
 pub(crate) fn unfinished(args: &Prove, common: &Common) -> Result<Option<Job>, Failure> {
     if args.output.is_dir() {
         let message = format!("{} is a directory", args.output.display());
-        return Err(Failure::usage(message));
+        return Err(Failure::usage(
+            message,
+            "name a file in it: -o DIRECTORY/NAME.proof",
+        ));
     }
     let parent = args.output.parent();
     if let Some(parent) = parent.filter(|path| !path.as_os_str().is_empty() && !path.is_dir()) {
         let message = format!("{} is no directory", parent.display());
-        return Err(Failure::usage(message));
+        return Err(Failure::usage(message, "make it first, or write elsewhere"));
     }
     let path = directory(&args.output);
     if !Job::exists(&path) {
         return Ok(None);
     }
     if !args.resume {
-        return Err(Failure::usage(format!(
-            "an unfinished job is in {}: say --resume to go on with it, or remove the directory to give \
-             it up",
-            path.display()
-        )));
+        return Err(Failure::usage(
+            format!("an unfinished job is in {}", path.display()),
+            format!(
+                "to go on with it: --resume; to give it up: rm -r {}",
+                path.display()
+            ),
+        ));
     }
     open(&path, common).map(Some)
 }
 
 pub(crate) fn open(path: &Path, common: &Common) -> Result<Job, Failure> {
-    Job::open(path).map_err(|error| program::failure(common, &error))
+    Job::open(path).map_err(|error| Failure::proving(common, &error))
 }
 
 /// A failure of the job, which stays if it has stored anything.
@@ -52,12 +57,12 @@ pub(crate) fn failed(job: Job, common: &Common, error: &Error) -> Failure {
         // What cannot be removed is found by the next run.
         let _ = job.remove();
     }
-    with_advice(&path, program::failure(common, error), error)
+    with_advice(&path, Failure::proving(common, error), error)
 }
 
 /// A failure to finish the job.
 pub(crate) fn unfinishable(path: &Path, common: &Common, error: &Error) -> Failure {
-    with_advice(path, program::failure(common, error), error)
+    with_advice(path, Failure::proving(common, error), error)
 }
 
 fn with_advice(path: &Path, failure: Failure, error: &Error) -> Failure {

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
+use zkbpf::KeygenConfig;
 
 use super::args::{Common, Keygen};
 use super::output::{self, SrsJson};
-use super::{Ending, Failure, program};
+use super::progress::Progress;
+use super::{Ending, Failure, keys, program};
 
 #[derive(Serialize)]
 struct KeygenJson {
@@ -24,9 +26,10 @@ struct KeygenJson {
 pub(crate) fn execute(args: &Keygen, common: &Common) -> Result<Ending, Failure> {
     let config = program::config(common, args.k)?;
     let start = Instant::now();
-    let keys = config
-        .kept_keys()
-        .map_err(|error| program::failure(common, &error))?;
+    let progress = Progress::new(common);
+    let keys = keys::make(&config, common, &progress, KeygenConfig::kept_keys)
+        .map_err(|error| Failure::proving(common, &error))?;
+    progress.clear();
     let key = keys.verifying_key();
     let json = KeygenJson {
         key: key.id().to_string(),

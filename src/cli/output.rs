@@ -1,18 +1,19 @@
 //! What goes to stdout and stderr, and in which words.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use zkbpf::{Outcome, SrsIdentity};
 
 use super::args::Common;
+use super::terminal::Rendered;
 use super::{Ending, Failure};
 
 /// A failure as JSON.
 #[derive(Serialize)]
 struct FailureJson<'a> {
     error: &'a str,
+    help: &'a str,
     exit_code: u8,
 }
 
@@ -52,7 +53,7 @@ impl From<Outcome> for OutcomeJson {
 }
 
 /// Parameters, as fields of a JSON object.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct SrsJson {
     pub(crate) srs: String,
     /// The ceremony that the string is known to come from.
@@ -108,12 +109,11 @@ pub(crate) fn chunks(count: usize) -> String {
 
 /// Prints a result: the object if JSON is wanted, else the text.
 pub(crate) fn result(common: &Common, json: &impl Serialize, text: &str) -> Result<(), Failure> {
-    let text = if common.json {
-        serde_json::to_string(json).map_err(Failure::other)?
-    } else {
-        text.to_owned()
-    };
-    write_stdout(&text).map_err(|error| Failure::other(format!("stdout: {error}")))
+    if common.json {
+        let object = serde_json::to_string(json).map_err(Failure::defect)?;
+        return write_stdout(&object);
+    }
+    write_stdout(text)
 }
 
 /// Prints a result and is done.
@@ -122,35 +122,35 @@ pub(crate) fn done(common: &Common, json: &impl Serialize, text: &str) -> Result
     Ok(Ending::Done)
 }
 
-/// Says why nothing came of it.
-pub(crate) fn failure(common: &Common, failure: &Failure) {
-    let message = failure.to_string();
-    // Nowhere is left to report that stdout or stderr is closed.
-    let _ = writeln!(io::stderr().lock(), "error: {message}");
-    if common.json {
-        let json = FailureJson {
-            error: &message,
-            exit_code: failure.code(),
-        };
-        let _ = result(common, &json, "");
+/// Says why nothing came of it, and what to do.
+pub(crate) fn failure(json: bool, failure: &Failure) {
+    // Nowhere is left to report that stderr is closed.
+    let _ = write!(io::stderr().lock(), "{}", Rendered::new(failure));
+    if json {
+        failure_json(&failure.to_string(), failure.help(), failure.code());
     }
 }
 
-fn write_stdout(text: &str) -> io::Result<()> {
+/// The same as an object on stdout.
+pub(crate) fn failure_json(error: &str, help: &str, exit_code: u8) {
+    let json = FailureJson {
+        error,
+        help,
+        exit_code,
+    };
+    // Nowhere is left to report that stdout is closed.
+    let _ = serde_json::to_string(&json).map(|object| write_stdout(&object));
+}
+
+fn write_stdout(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    stdout.flush()
-}
-
-/// A bar on stderr, hidden where nobody would see it or logs would tear it apart.
-pub(crate) fn progress(common: &Common) -> ProgressBar {
-    if common.quiet || common.verbose != 0 || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    // The length is known when the trace has been cut.
-    let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} [{elapsed}]") {
-        bar.set_style(style);
-    }
-    bar
+    writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| {
+            let message = format!("stdout: {error}");
+            Failure::other(
+                message,
+                "nobody reads the result: keep the pipe open, or make room",
+            )
+        })
 }

@@ -1,12 +1,13 @@
 //! Programs, inputs, keys and the cache directory, from what the command line says.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use zkbpf::bpf_tracer::{LoadError, TraceError};
-use zkbpf::prover::{Error, JobError};
+use zkbpf::prover::Error;
 use zkbpf::zk_circuits::{Plan, WitnessError};
 use zkbpf::{
     Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, Shape,
@@ -21,14 +22,49 @@ pub(super) const LOOKUP_BITS: u32 = 8;
 /// Largest circuit that is chosen for a run without being asked for.
 const GREATEST_CHOSEN_K: u32 = 17;
 
-/// A file's contents.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+/// Whether a name stands for stdin.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
+/// A file's contents, or those of stdin.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if !is_stdin(path) {
+        return fs::read(path).map_err(|error| Failure::read(path, &error));
+    }
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Err(Failure::usage(
+            "`-` is there twice, but stdin can be read once",
+            "put one of them into a file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    match io::stdin().lock().read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Failure::read(Path::new("stdin"), &error)),
+    }
+}
+
+/// Pairs of digits; a leading `0x` and white space mean nothing.
 pub(crate) fn parse_hex(option: &str, text: &str) -> Result<Vec<u8>, Failure> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    hex::decode(digits).map_err(|error| Failure::usage(format!("{option}: {error}")))
+    let digits: String = text.split_whitespace().collect();
+    let digits = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+        .unwrap_or(&digits);
+    hex::decode(digits).map_err(|error| {
+        let help = if Path::new(text).is_file() {
+            let file = option.strip_suffix("-hex").unwrap_or("--program");
+            match file {
+                "--raw" => "this is a file: give it as PROGRAM, with --raw".to_owned(),
+                file => format!("this is a file: {file} {text}"),
+            }
+        } else {
+            "write two digits for each byte, for example 0x2a00 or \"2a 00\"".to_owned()
+        };
+        Failure::usage(format!("{option}: {error}"), help)
+    })
 }
 
 /// A program's bytes and how they are loaded: all that is needed to load it again.
@@ -48,7 +84,10 @@ impl Source {
         let (bytes, name) = match (path, &load.raw_hex) {
             (Some(path), _) => (read(path)?, path.display().to_string()),
             (None, Some(text)) => (parse_hex("--raw-hex", text)?, "--raw-hex".to_owned()),
-            (None, None) => return Err(Failure::usage("no program is given")),
+            (None, None) => {
+                let help = "name an object file, or give instructions with --raw-hex";
+                return Err(Failure::usage("no program is given", help));
+            }
         };
         let source = Self {
             bytes: hex::encode(bytes),
@@ -80,19 +119,9 @@ impl Source {
 /// Loads a program.
 pub(crate) fn load(path: Option<&Path>, args: &LoadArgs) -> Result<(Program, Source), Failure> {
     let (source, name) = Source::new(path, args)?;
-    let program = source.load().map_err(|error| match error {
-        LoadError::StackSize { .. }
-        | LoadError::HeapSize { .. }
-        | LoadError::DialectMismatch { .. }
-        | LoadError::EntryInSbpf { .. }
-        | LoadError::EntryInRawBytecode { .. }
-        | LoadError::AmbiguousEntry { .. }
-        | LoadError::UnknownEntry { .. } => Failure::usage(format!("{name}: {error}")),
-        LoadError::Elf { .. } if !source.raw => Failure::input(format!(
-            "{name}: {error}; if it holds plain instructions, say --raw"
-        )),
-        _ => Failure::input(format!("{name}: {error}")),
-    })?;
+    let program = source
+        .load()
+        .map_err(|error| load_failure(&name, &source, &error))?;
     let is_sbpf = program.dialect().is_sbpf();
     for (given, option, applies) in [
         (args.stack_size.is_some(), "--stack-size", !is_sbpf),
@@ -100,12 +129,47 @@ pub(crate) fn load(path: Option<&Path>, args: &LoadArgs) -> Result<(Program, Sou
     ] {
         if given && !applies {
             let dialect = program.dialect().name();
-            return Err(Failure::usage(format!(
-                "{name}: {option} has no meaning for {dialect} programs"
-            )));
+            return Err(Failure::usage(
+                format!("{name}: {option} has no meaning for {dialect} programs"),
+                format!("leave {option} out"),
+            ));
         }
     }
     Ok((program, source))
+}
+
+/// Why a program is not loaded, and how it would be.
+fn load_failure(name: &str, source: &Source, error: &LoadError) -> Failure {
+    let message = format!("{name}: {error}");
+    match error {
+        LoadError::StackSize { .. } => Failure::usage(message, "choose another --stack-size"),
+        LoadError::HeapSize { .. } => Failure::usage(message, "choose another --heap-size"),
+        LoadError::DialectMismatch { .. } => {
+            Failure::usage(message, "leave --isa out: the file says what it is")
+        }
+        LoadError::EntryInSbpf { .. } | LoadError::EntryInRawBytecode { .. } => {
+            Failure::usage(message, "leave --entry out")
+        }
+        LoadError::AmbiguousEntry { .. } | LoadError::UnknownEntry { .. } => {
+            Failure::usage(message, "say --entry SYMBOL with one of these")
+        }
+        LoadError::Elf { .. } if !source.raw => Failure::input(
+            message,
+            "give the object that `clang -O2 -target bpf -c program.c -o program.o` writes, or the .so of a \
+             Solana program; if the file holds plain instructions, say --raw",
+        ),
+        LoadError::Machine { .. } | LoadError::BigEndian | LoadError::NotRelocatable { .. } => {
+            Failure::input(
+                message,
+                "compile it with `clang -O2 -target bpf -c`, or with Solana's tools (`cargo build-sbf`)",
+            )
+        }
+        _ if source.raw => Failure::input(
+            message,
+            "instructions have 8 bytes each, little-endian; --isa says of which dialect they are",
+        ),
+        _ => Failure::input(message, "docs/isa.md says what programs may contain"),
+    }
 }
 
 /// The input; empty if none is given.
@@ -118,9 +182,10 @@ pub(crate) fn input(args: &InputArgs) -> Result<Input, Failure> {
     let given = bytes.len() as u64;
     let input = Input::from_bytes(bytes);
     match args.input_size {
-        Some(size) if size < given => Err(Failure::usage(format!(
-            "--input-size {size} is less than the {given} bytes of input"
-        ))),
+        Some(size) if size < given => Err(Failure::usage(
+            format!("--input-size {size} is less than the {given} bytes of input"),
+            "leave --input-size out, or make it at least as large",
+        )),
         Some(size) => Ok(input.with_region_size(size)),
         None => Ok(input),
     }
@@ -162,10 +227,11 @@ impl Invocation {
             .step_limit(self.budget)
             .trace()
             .map_err(|error| match error {
-                TraceError::Unprovable { .. } => Failure::input(format!(
-                    "{error}: a system call of Solana that is not proved here, so its effect is unknown"
-                )),
-                _ => Failure::usage(error),
+                TraceError::Unprovable { .. } => Failure::input(
+                    format!("{error}: a system call of Solana that is not proved here, so its effect is unknown"),
+                    "docs/solana.md lists the system calls that are",
+                ),
+                _ => Failure::usage(error, "choose a smaller input or --input-size"),
             })
     }
 }
@@ -231,7 +297,7 @@ pub(crate) fn cache_dir(common: &Common) -> Result<PathBuf, Failure> {
     }
     directories::ProjectDirs::from("", "", "zkbpf")
         .map(|directories| directories.cache_dir().to_owned())
-        .ok_or_else(|| Failure::usage("this system has no cache directory: give --cache-dir"))
+        .ok_or_else(|| Failure::usage("this system has no cache directory", "give --cache-dir"))
 }
 
 /// Parameters must be chosen before anything else is done.
@@ -239,7 +305,7 @@ pub(crate) fn require_srs(common: &Common) -> Result<(), Failure> {
     if common.srs.is_some() || common.insecure_test_srs {
         return Ok(());
     }
-    Err(failure(common, &Error::MissingSrs))
+    Err(Failure::proving(common, &Error::MissingSrs))
 }
 
 /// What to make keys with. Says so if they are worthless.
@@ -269,28 +335,9 @@ pub(crate) fn config_for(
 ) -> Result<KeygenConfig, Failure> {
     let k = match args.k {
         Some(k) => k,
-        None => fitting_k(trace, args).map_err(|error| failure(common, &error))?,
+        None => fitting_k(trace, args).map_err(|error| Failure::proving(common, &error))?,
     };
     Ok(cut(config(common, k)?, args))
-}
-
-/// The prover's errors as those of the command line.
-pub(crate) fn failure(common: &Common, error: &Error) -> Failure {
-    match error {
-        Error::MissingSrs
-        | Error::Shape(_)
-        | Error::Job {
-            reason: JobError::Foreign { .. } | JobError::Format { .. } | JobError::Differs { .. },
-            ..
-        }
-        | Error::Witness(WitnessError::Budget { .. } | WitnessError::NoSteps) => {
-            Failure::usage(error)
-        }
-        Error::Srs { .. } => Failure::input(error),
-        Error::CrossesFrames { .. } => Failure::input(format!("not provable yet: {error}")),
-        Error::Io { path, .. } if Some(path) == common.srs.as_ref() => Failure::input(error),
-        _ => Failure::other(error),
-    }
 }
 
 /// Why a proof file is not for the parameters that were chosen. Compared before keys are made, which may take
@@ -300,7 +347,9 @@ pub(crate) fn other_parameters(
     config: &KeygenConfig,
     found: SrsIdentity,
 ) -> Result<Option<String>, Failure> {
-    let expected = config.srs().map_err(|error| failure(common, &error))?;
+    let expected = config
+        .srs()
+        .map_err(|error| Failure::proving(common, &error))?;
     if found == expected {
         return Ok(None);
     }
@@ -362,11 +411,11 @@ pub(crate) fn remember(common: &Common, program: &Program, source: &Source) {
         if read_stored(&path, program.id()).is_some() {
             return Ok(());
         }
-        let bytes = serde_json::to_vec(source).map_err(Failure::other)?;
+        let bytes = serde_json::to_vec(source).map_err(Failure::defect)?;
         let digits = &hex::encode(program.id())[..8];
         let prefix = format!("{UNFINISHED}{digits}-");
         zkbpf::prover::write_whole_with(&path, &prefix, |file| file.write_all(&bytes))
-            .map_err(|error| Failure::other(format!("{}: {error}", path.display())))
+            .map_err(|error| Failure::write(&path, &error))
     });
     if let Err(error) = stored {
         tracing::warn!("the program is not kept for --program-id: {error}");
@@ -376,14 +425,17 @@ pub(crate) fn remember(common: &Common, program: &Program, source: &Source) {
 /// The program of this identity, if it is kept here and is what it says.
 pub(crate) fn recall(common: &Common, id: &str) -> Result<Program, Failure> {
     let bytes = parse_hex("--program-id", id)?;
-    let id = <[u8; 32]>::try_from(bytes)
-        .map_err(|_| Failure::usage("--program-id: an identity has 32 bytes"))?;
-    read_stored(&stored_path(common, &id)?, id)
-        .ok_or_else(|| Failure::usage("no program of this identity is known here: give --program"))
+    let id = <[u8; 32]>::try_from(bytes).map_err(|_| {
+        let help = "take all 64 digits that `run` or `inspect` print as program id";
+        Failure::usage("--program-id: an identity has 32 bytes", help)
+    })?;
+    read_stored(&stored_path(common, &id)?, id).ok_or_else(|| {
+        let help = "give --program FILE; it is known afterwards";
+        Failure::usage("no program of this identity is known here", help)
+    })
 }
 
 /// Writes a file so that it is there wholly or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    zkbpf::prover::write_whole(path, bytes)
-        .map_err(|error| Failure::other(format!("{}: {error}", path.display())))
+    zkbpf::prover::write_whole(path, bytes).map_err(|error| Failure::write(path, &error))
 }

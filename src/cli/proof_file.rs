@@ -37,7 +37,20 @@ impl ProofFile {
         match parsed {
             Ok(proof) => Ok((proof, bytes.len())),
             Err(error @ (DecodeError::Magic { .. } | DecodeError::Format { .. })) => {
-                let failure = Failure::input(format!("{name}: {error}"));
+                let help = match (&error, bytes.get(..4)) {
+                    (DecodeError::Format { .. }, _) => {
+                        "another version of zkbpf wrote it: use that one"
+                    }
+                    (_, Some(b"\x7fELF")) => {
+                        "this is a program: `run` and `prove` take it, `verify` takes it with --program"
+                    }
+                    _ => "give the file that `zkbpf prove` or `zkbpf aggregate` wrote",
+                };
+                let reason = match error {
+                    DecodeError::Magic { .. } => "not a proof file".to_owned(),
+                    error => error.to_string(),
+                };
+                let failure = Failure::input(format!("{name}: {reason}"), help);
                 Err(Unreadable::NotAProof(failure))
             }
             Err(error) => Err(Unreadable::Malformed(error.to_string())),
@@ -58,7 +71,10 @@ impl Unreadable {
     pub(crate) fn failure(self, path: &Path) -> Failure {
         match self {
             Self::NotAProof(failure) => failure,
-            Self::Malformed(reason) => Failure::input(format!("{}: {reason}", path.display())),
+            Self::Malformed(reason) => Failure::input(
+                format!("{}: {reason}", path.display()),
+                "the file is damaged: take it again from where it was made",
+            ),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Ctrl-C and its like.
 
-use indicatif::ProgressBar;
 use zkbpf::Job;
 
 use super::Failure;
 use super::args::Common;
+use super::progress::Progress;
 
 /// While it lives, an interruption ends the process with a line that says how to go on with the job. The
 /// job needs no farewell: at any point it can be taken up.
@@ -13,16 +13,16 @@ pub(crate) struct Watch(signal_hook::iterator::Handle);
 
 #[cfg(unix)]
 impl Watch {
-    pub(crate) fn new(job: &Job, common: &Common, bar: &ProgressBar) -> Result<Self, Failure> {
+    pub(crate) fn new(job: &Job, common: &Common, progress: &Progress) -> Result<Self, Failure> {
         use signal_hook::consts::{SIGINT, SIGTERM};
         use signal_hook::iterator::Signals;
 
         use super::{job, output};
 
         let mut signals = Signals::new([SIGINT, SIGTERM])
-            .map_err(|error| Failure::other(format!("cannot watch for interruptions: {error}")))?;
+            .map_err(|error| Failure::defect(format!("cannot watch for interruptions: {error}")))?;
         let handle = signals.handle();
-        let (path, common, bar) = (job.path().to_owned(), common.clone(), bar.clone());
+        let (path, json, progress) = (job.path().to_owned(), common.json, progress.clone());
         std::thread::spawn(move || {
             let Some(signal) = signals.forever().next() else {
                 return;
@@ -31,12 +31,10 @@ impl Watch {
                 // It is finished; there is only the result to print.
                 return;
             }
-            bar.finish_and_clear();
+            progress.clear();
             let signal = u8::try_from(signal).unwrap_or_default();
-            let message = "interrupted".to_owned();
-            let failure = Failure::Interrupted { signal, message };
-            let failure = failure.advise(&job::how_to_go_on(&path));
-            output::failure(&common, &failure);
+            let failure = Failure::interrupted(signal, job::how_to_go_on(&path));
+            output::failure(json, &failure);
             std::process::exit(failure.code().into());
         });
         Ok(Self(handle))
@@ -57,7 +55,7 @@ pub(crate) struct Watch;
 #[cfg(not(unix))]
 impl Watch {
     #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
-    pub(crate) fn new(_: &Job, _: &Common, _: &ProgressBar) -> Result<Self, Failure> {
+    pub(crate) fn new(_: &Job, _: &Common, _: &Progress) -> Result<Self, Failure> {
         Ok(Self)
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn execute(args: &Trace, common: &Common) -> Result<Ending, Failure> 
         _ => {
             return Err(Failure::usage(
                 "--output: the file's name must end in .html or .json",
+                "a page to look at is .html, the steps to process are .json",
             ));
         }
     };
@@ -67,8 +68,7 @@ pub(crate) fn execute(args: &Trace, common: &Common) -> Result<Ending, Failure> 
         }
     };
     let bytes = if is_json {
-        write_steps(&args.output, &trace)
-            .map_err(|error| Failure::other(format!("{}: {error}", args.output.display())))?
+        write_steps(&args.output, &trace).map_err(|error| Failure::write(&args.output, &error))?
     } else {
         let page = explorer::page(&trace, plan.as_ref(), &[]);
         program::write_whole(&args.output, page.as_bytes())?;

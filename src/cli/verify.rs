@@ -8,14 +8,15 @@ use std::time::Instant;
 
 use serde::Serialize;
 use zkbpf::{
-    AggregationConfig, Claim, ExecutionStatement, ExpectedOutcome, Outcome, Program,
+    AggregationConfig, Claim, ExecutionStatement, ExpectedOutcome, KeygenConfig, Outcome, Program,
     verify_aggregate, verify_execution,
 };
 
 use super::args::{Common, Verify};
 use super::output::{self, OutcomeJson, SrsJson};
+use super::progress::Progress;
 use super::proof_file::{ProofFile, Unreadable};
-use super::{Ending, Failure, environment, program};
+use super::{Ending, Failure, environment, keys, program};
 
 #[derive(Serialize)]
 struct VerifyJson {
@@ -49,8 +50,8 @@ pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure>
     let (program, source) = expected_program(args, common)?;
     if !args.input.is_given() && !args.any_input {
         return Err(Failure::usage(
-            "which input? Give --input, --input-hex or --input-size (0 for none), or accept any \
-             with --any-input",
+            "which input must the run have had?",
+            "give --input, --input-hex or --input-size (0 for none), or accept any with --any-input",
         ));
     }
     let claim = claim(args, program)?;
@@ -77,16 +78,17 @@ pub(crate) fn execute(args: &Verify, common: &Common) -> Result<Ending, Failure>
     if let Some(reason) = program::other_parameters(common, &config, proof.info().srs)? {
         return refuse(reason);
     }
-    let key = config
-        .verifying_key()
-        .map_err(|error| program::failure(common, &error))?;
+    let progress = Progress::new(common);
+    let key = keys::make(&config, common, &progress, KeygenConfig::verifying_key)
+        .map_err(|error| Failure::proving(common, &error))?;
+    progress.clear();
     let (verified, verify_ms) = match &proof {
         ProofFile::Chunks(proof) => timed(|| verify_execution(proof.chunks(), &claim, &key)),
         ProofFile::Aggregate(proof) => {
             let config = AggregationConfig::new(&config);
             let key = config
                 .key()
-                .map_err(|error| program::failure(common, &error))?;
+                .map_err(|error| Failure::proving(common, &error))?;
             timed(|| verify_aggregate(proof, &claim, &key))
         }
     };
@@ -118,8 +120,10 @@ fn expected_program(
         return Ok((program::recall(common, id)?, None));
     }
     if args.program.is_none() && args.load.raw_hex.is_none() {
-        let message = "which program? Give --program, --raw-hex or --program-id";
-        return Err(Failure::usage(message));
+        return Err(Failure::usage(
+            "which program must have run?",
+            "give --program, --raw-hex or --program-id",
+        ));
     }
     let (program, source) = program::load(args.program.as_deref(), &args.load)?;
     Ok((program, Some(source)))

@@ -1,0 +1,22 @@
+//! Every verb of the command line, through the built binary.
+#![expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
+
+#[path = "../asm/mod.rs"]
+mod asm;
+#[path = "../corpora/mod.rs"]
+mod corpora;
+#[path = "../documented/mod.rs"]
+mod documented;
+mod support;
+
+mod cache;
+mod errors;
+mod json;
+mod prove;
+mod report;
+mod run;
+mod shell;
+mod terminal;
+mod trace;
+mod usage;
+mod verify;
