@@ -93,7 +93,7 @@ fn start_logging(common: &Common) {
         .with_ansi(terminal::colours())
         .with_target(false)
         .without_time()
-        .with_writer(std::io::stderr)
+        .with_writer(|| progress::LogWriter)
         .init();
 }
 

@@ -7,7 +7,7 @@ use zkbpf::{Outcome, SrsIdentity};
 
 use super::args::Common;
 use super::terminal::Rendered;
-use super::{Ending, Failure};
+use super::{Ending, Failure, progress};
 
 /// A failure as JSON.
 #[derive(Serialize)]
@@ -124,6 +124,7 @@ pub(crate) fn done(common: &Common, json: &impl Serialize, text: &str) -> Result
 
 /// Says why nothing came of it, and what to do.
 pub(crate) fn failure(json: bool, failure: &Failure) {
+    progress::clear();
     // Nowhere is left to report that stderr is closed.
     let _ = write!(io::stderr().lock(), "{}", Rendered::new(failure));
     if json {
@@ -143,14 +144,13 @@ pub(crate) fn failure_json(error: &str, help: &str, exit_code: u8) {
 }
 
 fn write_stdout(text: &str) -> Result<(), Failure> {
+    progress::clear();
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")
-        .and_then(|()| stdout.flush())
-        .map_err(|error| {
-            let message = format!("stdout: {error}");
-            Failure::other(
-                message,
-                "nobody reads the result: keep the pipe open, or make room",
-            )
-        })
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        // Whoever reads has had enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| {
+            Failure::other(format!("stdout: {error}"), "make room, or write elsewhere")
+        }),
+    }
 }

@@ -1,8 +1,8 @@
 //! Progress on stderr, with the time that is left.
 
-use std::fmt::Write;
-use std::sync::Arc;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -12,6 +12,39 @@ use super::terminal;
 
 /// How often the time is drawn anew.
 const TICK: Duration = Duration::from_millis(200);
+
+/// The line that is shown now, which logs and results must not tear apart.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn shown() -> Option<ProgressBar> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Takes the line away, to make room for what is final.
+pub(crate) fn clear() {
+    if let Some(bar) = shown() {
+        bar.finish_and_clear();
+    }
+}
+
+/// Writes logs to stderr, above the line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || io::stderr().lock().write_all(bytes);
+        match shown() {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 /// A line that says what is going on. Hidden where nobody would see it.
 #[derive(Clone, Debug)]
@@ -24,9 +57,16 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(common: &Common) -> Self {
         let bar = match terminal::shows_progress(common) {
-            true => ProgressBar::no_length(),
+            // The default style would show for a moment.
+            true => match ProgressStyle::with_template("{msg}") {
+                Ok(style) => ProgressBar::no_length().with_style(style),
+                Err(_) => ProgressBar::no_length(),
+            },
             false => ProgressBar::hidden(),
         };
+        if !bar.is_hidden() {
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+        }
         Self {
             bar,
             found: Arc::default(),
@@ -93,7 +133,7 @@ impl Progress {
             self.bar.set_length(parts);
         }
         let found = Arc::clone(&self.found);
-        let write_left = move |state: &ProgressState, to: &mut dyn Write| {
+        let write_left = move |state: &ProgressState, to: &mut dyn std::fmt::Write| {
             let found = found.load(Ordering::Relaxed);
             let parts = state.len().map_or(1, |len| len.saturating_sub(found));
             let done = state.pos().saturating_sub(found);

@@ -201,6 +201,9 @@ fn what_cannot_be_written_has_exit_code_4() {
         done.stderr
     );
     assert!(!file.exists());
+    // Who reads a part only is served.
+    let done = in_shell("zkbpf completions bash | read -r line").expect(0);
+    assert!(done.stderr.is_empty(), "{}", done.stderr);
     if cfg!(target_os = "linux") {
         let done = in_shell("zkbpf --help >/dev/full; zkbpf cache path --cache-dir x >/dev/full")
             .expect(4);

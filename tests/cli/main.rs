@@ -1,5 +1,4 @@
 //! Every verb of the command line, through the built binary.
-#![expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
 
 #[path = "../asm/mod.rs"]
 mod asm;

@@ -108,11 +108,11 @@ fn bars(title: &str, class: &str, bars: &[Bar]) -> String {
         let top = index as f64 * LINE;
         let width = (length / greatest * (WIDTH - LABELS - FIGURES)).max(1.0);
         let (text, behind) = (top + 15.0, LABELS + width + 6.0);
-        let _ = write!(
+        let _ = writeln!(
             plot,
             "<text x=\"0\" y=\"{text:.1}\">{}</text>\
              <rect class=\"{class}\" x=\"{LABELS}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"16\"/>\
-             <text x=\"{behind:.1}\" y=\"{text:.1}\">{}</text>\n",
+             <text x=\"{behind:.1}\" y=\"{text:.1}\">{}</text>",
             escape(label),
             top + 3.0,
             escape(figure),
