@@ -5,14 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bpf_tracer::ExecutionTrace;
-use halo2curves::bn256::Fr;
 use rayon::prelude::*;
 use verifier::{
     ChunkProof, Claim, ColumnStream, ExpectedOutcome, KeyId, Lane, PublicColumn, RunInfo,
     SrsIdentity, VerifyError, chunk_transcript, verify_chain, verify_chunk,
 };
 use zk_circuits::{
-    ChunkCircuit, ChunkInstance, Committed, PageList, Plan, ProgramTable, Selection, Shape,
+    ChunkInstance, ChunkWitness, Committed, PageList, Plan, ProgramTable, Selection, Shape,
 };
 
 use crate::error::{ChunkFailure, Error};
@@ -225,7 +224,8 @@ fn prove(
     }
     let threads = rayon::current_num_threads();
     let budget = config.memory_budget();
-    let at_once = Footprint::of(config.shape()?).chunks_at_once(schedule, threads, budget)?;
+    let at_once = Footprint::of(config.shape()?, config.engine())
+        .chunks_at_once(schedule, threads, budget)?;
     observer(Event::KeysNeeded);
     let keys = config.keys()?;
     if config.engine() == Engine::Fast {
@@ -408,13 +408,7 @@ impl Run<'_> {
             self.advise(witness.used_rows());
         }
         let rng = LinkedRng::new(streams, self.keys.verifying.blinding_rows());
-        let proof = create(
-            self.keys,
-            self.engine,
-            ChunkCircuit::new(witness),
-            &instance.to_fields(),
-            rng,
-        )?;
+        let proof = create(self.keys, self.engine, witness, rng)?;
         let key = self.keys.verifying.id();
         let proof = self.hints.complete(key, instance, proof);
         match verify_chunk(&proof, &self.keys.verifying) {
@@ -475,18 +469,17 @@ impl Run<'_> {
     }
 }
 
-/// A proof of a circuit with one instance column.
+/// The proof of a chunk.
 pub(crate) fn create(
     keys: &Keys,
     engine: Engine,
-    circuit: ChunkCircuit,
-    instance: &[Fr],
+    witness: ChunkWitness,
     rng: LinkedRng,
 ) -> Result<Vec<u8>, ChunkFailure> {
     let mut transcript = chunk_transcript(Vec::new());
     let proved = keys
         .proof_key()
-        .prove(engine, circuit, instance, rng, &mut transcript);
+        .prove_chunk(engine, witness, rng, &mut transcript);
     proved.map_err(|error| ChunkFailure::Prove(error.to_string()))?;
     Ok(transcript.finalize())
 }

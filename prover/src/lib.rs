@@ -25,6 +25,7 @@ mod error;
 mod estimate;
 mod files;
 mod fingerprint;
+mod fit;
 mod job;
 mod keys;
 mod memory;

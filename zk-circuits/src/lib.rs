@@ -30,7 +30,7 @@ mod witness;
 pub use builder::MAX_DEGREE;
 pub use bus::Bus;
 pub use cell::{Cell, Row};
-pub use chunk_circuit::{ChunkCircuit, ChunkConfig};
+pub use chunk_circuit::{ChunkCircuit, ChunkColumns, ChunkConfig};
 pub use class::Class;
 pub use error::{ProgramError, ShapeError, WitnessError};
 pub use instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};
