@@ -79,16 +79,31 @@
 //! # }
 //! ```
 //!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `cli` | yes | the command line, `zkbpf` |
+//! | `evm` | yes | `evm_verifier`: contracts that verify aggregates |
+//! | `solana` | yes | `solana`: parameters and post-states of Solana programs |
+//! | `testing` | no | `testing`: for test suites of programs |
+//!
 //! The crates behind this one, in the order of the pipeline: [`bpf_tracer`], [`zk_circuits`],
 //! [`prover`], [`verifier`].
 
 pub mod explorer;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-pub use {aggregation, bpf_tracer, evm_verifier, prover, verifier, zk_circuits};
+#[cfg(feature = "evm")]
+pub use evm_verifier;
+pub use {aggregation, bpf_tracer, prover, verifier, zk_circuits};
 
+#[cfg(feature = "solana")]
+pub use bpf_tracer::solana;
 pub use bpf_tracer::{
     DEFAULT_COMPUTE_UNITS, DEFAULT_STEP_LIMIT, Dialect, Environment, ExecutionTrace, Input,
-    LoadOptions, Outcome, Program, Step, Tracer, TrapKind, execute_and_trace, solana,
+    LoadOptions, Outcome, Program, Step, Tracer, TrapKind, execute_and_trace,
 };
 pub use prover::{
     AggregationConfig, AggregationEvent, Calibration, Engine, Estimate, Event, Job, KeygenConfig,
@@ -102,3 +117,20 @@ pub use verifier::{
     verify_aggregate, verify_chunk, verify_execution,
 };
 pub use zk_circuits::Shape;
+
+/// The examples of the documents, which are tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/tutorial.md")]
+    struct Tutorial;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
+    #[doc = include_str!("../docs/embedding.md")]
+    struct Embedding;
+    #[doc = include_str!("../docs/jobs.md")]
+    struct Jobs;
+    #[doc = include_str!("../docs/PARALLEL_PROVING.md")]
+    struct ParallelProving;
+}
