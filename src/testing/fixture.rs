@@ -317,7 +317,7 @@ impl Fixture {
             .collect::<Result<Vec<_>, _>>()?;
         let metas = input.instr_accounts.iter();
         let metas = metas.map(|meta| (meta.index, meta.is_signer, meta.is_writable));
-        let invocation = invocation(program_id, &input.data, &before, metas)?;
+        let invocation = invocation(program_id, &input.data, &before, &metas)?;
         let mut environment = Environment {
             program_id,
             ..Environment::default()
@@ -378,7 +378,7 @@ impl Fixture {
             .collect::<Result<Vec<_>, _>>()?;
         let metas = input.instr_accounts.iter();
         let metas = metas.map(|meta| (meta.index, meta.is_signer, meta.is_writable));
-        let invocation = invocation(program_id, &input.data, &before, metas)?;
+        let invocation = invocation(program_id, &input.data, &before, &metas)?;
         let mut environment = Environment {
             program_id,
             ..Environment::default()
@@ -433,7 +433,7 @@ fn invocation(
     program_id: Pubkey,
     data: &[u8],
     states: &[State],
-    metas: impl Iterator<Item = (u32, bool, bool)> + Clone,
+    metas: &(impl Iterator<Item = (u32, bool, bool)> + Clone),
 ) -> Result<Invocation, FixtureError> {
     let what = "an account of the instruction";
     let mut invocation = Invocation::new(program_id).with_instruction_data(data);
