@@ -11,6 +11,7 @@
 
 use std::error::Error;
 use std::io::{Write, stdout};
+use std::path::Path;
 
 use zkbpf::solana::{Account, AccountEntry, Invocation, apply_post_state, apply_post_state_of_sdk};
 use zkbpf::{
@@ -29,8 +30,8 @@ const AMOUNT: u64 = 300;
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [path] => prove(&std::fs::read(path)?, &LoadOptions::default(), true, false),
-        [path, "sdk"] => prove(&std::fs::read(path)?, &LoadOptions::default(), true, true),
+        [path] => deployed_program(path.as_ref(), false),
+        [path, "sdk"] => deployed_program(path.as_ref(), true),
         _ => own_program(),
     }
 }
@@ -39,6 +40,11 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
 pub(crate) fn own_program() -> Result<(), Box<dyn Error>> {
     let options = LoadOptions::default().with_dialect(Dialect::SbpfV0);
     prove(&token_program::bytecode(), &options, false, false)
+}
+
+/// An SPL Token program, as it is deployed.
+pub(crate) fn deployed_program(path: &Path, is_sdk: bool) -> Result<(), Box<dyn Error>> {
+    prove(&std::fs::read(path)?, &LoadOptions::default(), true, is_sdk)
 }
 
 /// An account as SPL Token has it: mint, owner, amount, and of the rest only that it is initialised.

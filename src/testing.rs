@@ -1,6 +1,6 @@
 //! For the test suites of programs: does the circuit accept this run?
 //!
-//! [`assert_provable!`](crate::testing::assert_provable) runs a program, cuts the run into chunks as a prover
+//! [`assert_provable!`](macro@crate::testing::assert_provable) runs a program, cuts the run into chunks as a prover
 //! would, and asks halo2's `MockProver` about every chunk: no keys and no proofs, a second or less for each
 //! chunk of a small circuit. What it accepts can be proved.
 //!
@@ -80,7 +80,7 @@ macro_rules! assert_provable {
     };
 }
 
-/// What [`assert_provable!`](crate::testing::assert_provable) calls.
+/// What [`assert_provable!`](macro@crate::testing::assert_provable) calls.
 ///
 /// # Panics
 /// If the circuit does not accept the run, or there is none.

@@ -1,5 +1,7 @@
 //! The examples that take seconds, as they are.
 
+mod corpora;
+
 #[path = "../examples/embed_verifier.rs"]
 mod embed_verifier;
 #[path = "../examples/filter_decision.rs"]
@@ -35,4 +37,19 @@ fn embed_verifier_runs() {
 #[test]
 fn watch_progress_runs() {
     watch_progress::main().expect("it runs");
+}
+
+/// The same example on programs of Solana's mainnet; reads optional corpora.
+#[test]
+fn token_transfer_of_deployed_programs_runs() {
+    let Some(corpora) = corpora::folder() else {
+        return;
+    };
+    for (name, is_sdk) in [
+        ("spl_p_token-1.0.0.so", false),
+        ("spl_token-3.5.0.so", true),
+    ] {
+        let path = corpora.join("elfs").join(name);
+        token_transfer::deployed_program(&path, is_sdk).expect(name);
+    }
 }
