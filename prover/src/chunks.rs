@@ -23,6 +23,7 @@ use crate::secret::BoundarySecret;
 
 /// In which order the chunks are proved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Schedule {
     /// One after another, each on all threads: least memory.
     Sequential,

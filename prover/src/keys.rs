@@ -59,6 +59,7 @@ impl SrsChoice {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[non_exhaustive]
 pub enum Engine {
     /// halo2's own.
     Stock,
