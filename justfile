@@ -29,7 +29,11 @@ lint:
     cargo clippy --workspace --all-targets -- -D warnings
 
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+
+# The documents as pages in target/book (needs mdbook).
+book:
+    mdbook build
 
 # The verifier must not be able to run programs.
 crate-graph:

@@ -28,7 +28,7 @@ const BUDGET: u64 = 200_000;
 /// One chunk of 2^10 rows.
 const K: u32 = 10;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut out = stdout().lock();
     let options = LoadOptions::default().with_dialect(Dialect::SbpfV0);
     let program = Program::load(PROGRAM.as_flattened(), &options)?;

@@ -4,6 +4,8 @@
 //! before a step is computed in the browser. Lists make elements of what is seen only, so that hundreds of thousands
 //! of steps scroll.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bpf_tracer::canonical::layout::{
@@ -17,17 +19,78 @@ const PAGE: &str = include_str!("explorer/page.html");
 /// Where the data goes in the page.
 const PLACE: &str = "@DATA@";
 
-/// A constraint that the witness of a run does not satisfy.
+/// A constraint that the witness of a run does not satisfy: `zkbpf::testing` finds them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FailedConstraint {
     /// The step whose rows are to blame.
     pub step: u64,
-    /// The row of the circuit.
+    /// The chunk.
+    pub chunk: u64,
+    /// The row of the chunk's circuit.
     pub row: u64,
     /// The part of the circuit that states it.
     pub family: String,
     /// Its name.
     pub constraint: String,
+    /// What is on the row: micro-operation, values.
+    pub context: String,
+}
+
+impl FailedConstraint {
+    /// A constraint that fails in the first chunk.
+    #[must_use]
+    pub fn new(
+        step: u64,
+        row: u64,
+        family: impl Into<String>,
+        constraint: impl Into<String>,
+    ) -> Self {
+        Self {
+            step,
+            chunk: 0,
+            row,
+            family: family.into(),
+            constraint: constraint.into(),
+            context: String::new(),
+        }
+    }
+
+    /// Sets the chunk.
+    #[must_use]
+    pub fn in_chunk(mut self, chunk: u64) -> Self {
+        self.chunk = chunk;
+        self
+    }
+
+    /// Sets what is on the row.
+    #[must_use]
+    pub fn with_context(mut self, context: impl Into<String>) -> Self {
+        self.context = context.into();
+        self
+    }
+}
+
+impl fmt::Display for FailedConstraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            step,
+            chunk,
+            row,
+            family,
+            constraint,
+            context,
+        } = self;
+        write!(
+            f,
+            "{family}: {constraint} (chunk {chunk}, row {row}, step {step})"
+        )?;
+        if context.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " {context}")
+        }
+    }
 }
 
 /// What the page reads.

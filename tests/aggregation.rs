@@ -8,6 +8,7 @@
 //! ```
 
 mod asm;
+#[path = "../src/cli/documented/tables.rs"]
 mod documented;
 
 use std::path::{Path, PathBuf};

@@ -7,11 +7,13 @@ mod asm;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use asm::{EXIT, Fields, bytecode};
 use serde_json::Value;
 use zkbpf::explorer::{FailedConstraint, page};
-use zkbpf::zk_circuits::Plan;
+use zkbpf::testing::{Check, NotProvable};
+use zkbpf::zk_circuits::{Cell, Plan};
 use zkbpf::{ExecutionTrace, Input, LoadOptions, Program, Shape, Tracer};
 
 const PLAYWRIGHT: &str = "playwright-core@1.64.1";
@@ -28,8 +30,13 @@ fn run(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// Chromium, and a directory with playwright-core.
+/// Chromium, and a directory with playwright-core: found or installed once, whichever test comes first.
 fn browser() -> Result<(PathBuf, PathBuf), String> {
+    static FOUND: LazyLock<Result<(PathBuf, PathBuf), String>> = LazyLock::new(find_browser);
+    FOUND.clone()
+}
+
+fn find_browser() -> Result<(PathBuf, PathBuf), String> {
     let find = || run(Command::new("sh").args(["-c", "command -v chromium"]));
     let chromium = find().or_else(|_| {
         // Debian's package, where this process may install it.
@@ -110,12 +117,7 @@ fn runs_are_shown_step_by_step() {
     let trace = small();
     let shape = Shape::new(10, 8).expect("supported");
     let plan = Plan::new(&trace, shape, Some(8)).expect("it fits");
-    let failure = FailedConstraint {
-        step: 6,
-        row: 17,
-        family: "add".to_owned(),
-        constraint: "r is the sum's <low> part".to_owned(),
-    };
+    let failure = FailedConstraint::new(6, 17, "add", "r is the sum's <low> part");
     let html = page(&trace, Some(&plan), std::slice::from_ref(&failure));
     assert!(!html.contains("@DATA@") && html.matches("</script>").count() == 2);
     let queries = ["@10", ":5", "0x3", "exit", "nowhere"];
@@ -159,6 +161,46 @@ fn runs_are_shown_step_by_step() {
         "the first store: {seen}"
     );
     assert!(text(&seen, "/chart").contains("stxdw"), "{seen}");
+}
+
+/// What `MockProver` refuses is red: the step, its instruction, and the constraint beside it.
+#[test]
+fn a_refused_step_is_shown_red() {
+    let trace = small();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("explorer/refused");
+    let check = Check::new(trace.program()).pages(&folder).chunk_size(8);
+    check.run().expect("the honest run is accepted");
+    // The second turn of the loop, in the second chunk, adds 2 to 3 and says 6.
+    let refused = check.run_forged(|chunk, forgery| {
+        if chunk == 1 {
+            let rows = forgery.rows().iter_mut();
+            let sum = rows.into_iter().find(|row| row[Cell::R] == 5);
+            sum.expect("the sum")[Cell::R] = 6;
+        }
+    });
+    let Err(NotProvable::Refused(refusal)) = refused else {
+        panic!("{refused:?}");
+    };
+    let failure = &refusal.failures[0];
+    let html = fs::read_to_string(refusal.page.as_ref().expect("a page")).expect("a page");
+    let Some(seen) = look("refused", &html, &[]) else {
+        return;
+    };
+    let at = format!(
+        "Step {} of {}, slot 5",
+        failure.step,
+        trace.instruction_count()
+    );
+    assert_eq!(text(&seen, "/failure/at"), at);
+    let side = text(&seen, "/failure/side");
+    assert!(side.contains("add: r is the sum's low part"), "{side}");
+    assert!(side.contains(&format!("row {}: ", failure.row)), "{side}");
+    let red = seen["failure"]["red"].as_array().expect("rows");
+    assert!(
+        red.iter()
+            .any(|row| row.as_str().is_some_and(|row| row.contains("r0 += r2"))),
+        "{seen}"
+    );
 }
 
 #[test]

@@ -158,6 +158,7 @@ impl ExecutionTrace {
 
 /// A run without its steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Execution {
     /// How it ended.
     pub outcome: Outcome,

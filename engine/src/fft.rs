@@ -12,7 +12,7 @@ use ff::{Field, PrimeField};
 use halo2curves::bn256::Fr;
 use rayon::prelude::*;
 
-use crate::packed::{Backend, Kernel, Packed, Words};
+use crate::packed::{Backend, Kernel, MAX_LANES, MAX_SUMS, Packed, Words};
 
 /// Twiddle factors for a transform of `LANES` columns: of each layer those of its butterflies.
 struct Small<P: Packed> {
@@ -26,6 +26,7 @@ struct Small<P: Packed> {
 impl<P: Packed<Scalar = Fr>> Small<P> {
     /// Evaluates polynomials of size `2^log` at `shift` times the powers of a root of unity.
     fn new(log: u32, root: Fr, shift: Fr) -> Self {
+        debug_assert!(log <= MAX_SUMS);
         let mut factors = Vec::with_capacity(1 << log);
         for layer in 0..log {
             // Joins two transforms of size 2^layer.
@@ -43,32 +44,62 @@ impl<P: Packed<Scalar = Fr>> Small<P> {
         }
     }
 
-    /// Transforms a buffer in bit-reversed order; adds `2 * log + 4` to the bound 2.
+    /// Transforms a buffer in bit-reversed order; adds `2 * log + 4` to the bound 2. Two layers at a time, so that a
+    /// value is read and written half as often.
     #[inline(always)]
-    fn run(&self, buffer: &mut [P]) {
+    fn run(&self, buffer: &mut [P::Loose]) {
         let mut layer = 0;
         if self.plain && self.log >= 2 {
             let turn = P::splat(&self.factors[2]);
             for four in buffer.as_chunks_mut::<4>().0 {
                 let [a, b, c, d] = *four;
-                let (a, b) = (a.add(b), a.sub::<1>(b));
-                let (c, d) = (c.add(d), c.sub::<1>(d).mul(turn));
-                *four = [a.add(c), b.add(d), a.sub::<2>(c), b.sub::<1>(d)];
+                let (a, b) = (P::loose_add(a, b), P::loose_sub(a, b));
+                let (c, d) = (P::loose_add(c, d), P::loose_sub(c, d));
+                let d = P::tight(d).loose_mul(turn);
+                *four = [
+                    P::loose_add(a, c),
+                    P::loose_add(b, d),
+                    P::loose_sub_sum(a, c),
+                    P::loose_sub(b, d),
+                ];
             }
             layer = 2;
         }
-        while layer < self.log {
+        while layer + 1 < self.log {
+            let half = 1 << layer;
+            let (first, second) = self.factors[half - 1..4 * half - 1].split_at(half);
+            let (second, turned) = second.split_at(half);
+            for four in buffer.chunks_exact_mut(4 * half) {
+                let (left, right) = four.split_at_mut(2 * half);
+                let (a, b) = left.split_at_mut(half);
+                let (c, d) = right.split_at_mut(half);
+                for i in 0..half {
+                    let factor = P::splat(&first[i]);
+                    let v = P::tight(b[i]).loose_mul(factor);
+                    let (u, v) = (P::loose_add(a[i], v), P::loose_sub(a[i], v));
+                    let t = P::tight(d[i]).loose_mul(factor);
+                    let (s, t) = (P::loose_add(c[i], t), P::loose_sub(c[i], t));
+                    let s = P::tight(s).loose_mul(P::splat(&second[i]));
+                    let t = P::tight(t).loose_mul(P::splat(&turned[i]));
+                    a[i] = P::loose_add(u, s);
+                    b[i] = P::loose_add(v, t);
+                    c[i] = P::loose_sub(u, s);
+                    d[i] = P::loose_sub(v, t);
+                }
+            }
+            layer += 2;
+        }
+        if layer < self.log {
             let half = 1 << layer;
             let factors = &self.factors[half - 1..2 * half - 1];
             for pair in buffer.chunks_exact_mut(2 * half) {
                 let (left, right) = pair.split_at_mut(half);
                 for ((a, b), factor) in left.iter_mut().zip(right).zip(factors) {
-                    let (u, v) = (*a, b.mul(P::splat(factor)));
-                    *a = u.add(v);
-                    *b = u.sub::<1>(v);
+                    let (u, v) = (*a, P::tight(*b).loose_mul(P::splat(factor)));
+                    *a = P::loose_add(u, v);
+                    *b = P::loose_sub(u, v);
                 }
             }
-            layer += 1;
         }
     }
 }
@@ -92,8 +123,8 @@ impl<B: Backend> std::fmt::Debug for Plan<B> {
 }
 
 /// Memory for one transform.
-pub(crate) struct Scratch<P> {
-    buffer: Vec<P>,
+pub(crate) struct Scratch<P: Packed> {
+    buffer: Vec<P::Loose>,
     middle: Vec<P>,
 }
 
@@ -172,7 +203,7 @@ impl<B: Backend> Plan<B> {
         }
         let zero = B::Fr::zero();
         Scratch {
-            buffer: vec![zero; 1 << (self.log - self.log / 2)],
+            buffer: vec![zero.loose(); 1 << (self.log - self.log / 2)],
             middle: vec![zero; (1 << self.log) / B::Fr::LANES],
         }
     }
@@ -290,13 +321,17 @@ impl<B: Backend> Kernel<B> for Transform<'_, B> {
         for block in 0..width / lanes {
             let buffer = &mut scratch.buffer[..height];
             for (r, place) in buffer.iter_mut().enumerate() {
-                *place = input.load::<B>(reverse(r, log_rows) * width + block * lanes);
+                let at = reverse(r, log_rows) * width + block * lanes;
+                *place = input.load::<B>(at).loose();
             }
             plan.columns.run(buffer);
             let factors = &plan.middle[block * lanes * height..][..lanes * height];
-            for (r, square) in buffer.chunks_exact_mut(lanes).enumerate() {
-                for (i, value) in square.iter_mut().enumerate() {
-                    *value = value.mul(B::Fr::load(&factors[(r * lanes + i) * lanes..]));
+            let mut square = [B::Fr::zero(); MAX_LANES];
+            let square = &mut square[..lanes];
+            for (r, values) in buffer.chunks_exact(lanes).enumerate() {
+                for (i, (into, value)) in square.iter_mut().zip(values).enumerate() {
+                    let factor = B::Fr::load(&factors[(r * lanes + i) * lanes..]);
+                    *into = B::Fr::tight(*value).mul(factor);
                 }
                 B::Fr::transpose(square);
                 for (i, value) in square.iter().enumerate() {
@@ -307,11 +342,11 @@ impl<B: Backend> Kernel<B> for Transform<'_, B> {
         for block in 0..row_blocks {
             let buffer = &mut scratch.buffer[..width];
             for (c, place) in buffer.iter_mut().enumerate() {
-                *place = scratch.middle[reverse(c, log_columns) * row_blocks + block];
+                *place = scratch.middle[reverse(c, log_columns) * row_blocks + block].loose();
             }
             plan.rows.run(buffer);
             for (c, value) in buffer.iter().enumerate() {
-                value
+                B::Fr::tight(*value)
                     .reduce()
                     .store(&mut output[c * height + block * lanes..]);
             }

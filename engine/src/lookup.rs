@@ -1,7 +1,5 @@
 //! The lookup argument's columns and constraints.
 
-use std::collections::HashMap;
-
 use ff::{BatchInvert, Field};
 use halo2_proofs::plonk::{ConstraintSystem, Error, Expression, ProvingKey};
 use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
@@ -9,7 +7,7 @@ use halo2curves::bn256::{Fr, G1Affine};
 use rand_core::RngCore;
 use rayon::prelude::*;
 
-use crate::column::{to_std, to_work};
+use crate::column::{to_integers, to_std, to_work};
 use crate::commit::{blind, commit_values, write_points};
 use crate::expression::{Graph, Id, Program, Source};
 use crate::fft::Input;
@@ -84,7 +82,7 @@ where
         let compressed_input = compressed(lookup.input_expressions());
         let compressed_table = compressed(lookup.table_expressions());
         let (mut input, mut table) =
-            permute(&compressed_input[..usable], &compressed_table[..usable])?;
+            permute::<B>(&compressed_input[..usable], &compressed_table[..usable])?;
         input.resize_with(n, || Fr::random(&mut *rng));
         table.resize_with(n, || Fr::random(&mut *rng));
         // Blinding factors that the scheme does not use.
@@ -104,36 +102,42 @@ where
     Ok(lookups)
 }
 
-/// The input with equal values side by side, and the table so that each value's first row has it.
-fn permute(input: &[Fr], table: &[Fr]) -> Result<(Vec<Fr>, Vec<Fr>), Error> {
-    let mut counts: HashMap<Fr, usize> = HashMap::new();
-    for value in input {
-        *counts.entry(*value).or_insert(0) += 1;
-    }
-    // Each value of the input takes one row of the table with it; the others fill up.
-    let mut inputs = Vec::with_capacity(input.len());
-    let mut tables = Vec::with_capacity(input.len());
+/// The input in ascending order, and the table so that each value's first row has it. The other rows have what is
+/// left of the table, in ascending order from the last of them to the first.
+fn permute<B: Backend>(input: &[Fr], table: &[Fr]) -> Result<(Vec<Fr>, Vec<Fr>), Error> {
+    let sorted = |values: &[Fr]| {
+        let mut integers = to_integers::<B>(Input::Std(Fr::as_words(values)));
+        integers.par_sort_unstable_by(|a, b| a.iter().rev().cmp(b.iter().rev()));
+        integers
+    };
+    let (inputs, table) = (sorted(input), sorted(table));
+    let mut tables = inputs.clone();
+    let mut repeated = Vec::new();
+    let mut left = table.into_iter();
     let mut rest = Vec::new();
-    let mut missing = counts.clone();
-    let mut found = Vec::new();
-    for value in table {
-        if missing.remove(value).is_some() {
-            found.push(*value);
-        } else {
-            rest.push(*value);
+    for (row, value) in inputs.iter().enumerate() {
+        if row > 0 && *value == inputs[row - 1] {
+            repeated.push(row);
+            continue;
         }
+        let found = left.by_ref().find(|entry| {
+            let found = entry == value;
+            if !found {
+                rest.push(*entry);
+            }
+            found
+        });
+        found.ok_or(Error::ConstraintSystemFailure)?;
     }
-    if !missing.is_empty() {
-        return Err(Error::ConstraintSystemFailure);
+    rest.extend(left);
+    for (row, value) in repeated.into_iter().rev().zip(rest) {
+        tables[row] = value;
     }
-    for value in found {
-        let count = counts[&value];
-        inputs.resize(inputs.len() + count, value);
-        tables.push(value);
-        let others = rest.len() - (count - 1);
-        tables.extend(rest.drain(others..));
-    }
-    Ok((inputs, tables))
+    let elements = |integers: Vec<Words>| {
+        let integers = integers.into_par_iter();
+        integers.map(Fr::from_integer).collect()
+    };
+    Ok((elements(inputs), elements(tables)))
 }
 
 /// Commits to the running products of all lookups, and returns their values.

@@ -28,6 +28,8 @@ pub(crate) trait Packed: Copy + Send + Sync + 'static {
     type Single: Copy + Send + Sync + 'static;
     /// A sum of products that is not reduced yet.
     type Wide: Copy;
+    /// A value whose carries are left for later: sums are cheaper, multiplications want [`Packed::tight`] first.
+    type Loose: Copy + Send + Sync + 'static;
     const LANES: usize;
 
     fn single(scalar: &Self::Scalar) -> Self::Single;
@@ -53,6 +55,15 @@ pub(crate) trait Packed: Copy + Send + Sync + 'static {
     fn wide_reduce(wide: Self::Wide) -> Self;
     /// From bound 84 to bound 2.
     fn reduce(self) -> Self;
+    fn loose(self) -> Self::Loose;
+    fn tight(loose: Self::Loose) -> Self;
+    /// As [`Packed::add`]; at most [`MAX_SUMS`] sums and differences before a value is made tight.
+    fn loose_add(a: Self::Loose, b: Self::Loose) -> Self::Loose;
+    /// As [`Packed::sub`] with `LOG` of 1.
+    fn loose_sub(a: Self::Loose, b: Self::Loose) -> Self::Loose;
+    /// As [`Packed::sub`] with `LOG` of 2.
+    fn loose_sub_sum(a: Self::Loose, b: Self::Loose) -> Self::Loose;
+    fn loose_mul(self, other: Self) -> Self::Loose;
     /// Where a bit of the mask is set the first, else the second.
     fn select(mask: u8, set: Self, unset: Self) -> Self;
     /// Exchanges lanes with positions in a square of values.
@@ -83,6 +94,9 @@ pub(crate) trait Packed: Copy + Send + Sync + 'static {
 
 /// Products in a sum whose limbs, signed, do not run over.
 pub(crate) const MAX_PRODUCTS: usize = 128;
+
+/// Sums whose limbs, signed, do not run over: a product's are below 2^58.
+pub(crate) const MAX_SUMS: u32 = 31;
 
 /// No backend has more lanes.
 pub(crate) const MAX_LANES: usize = 8;
@@ -128,6 +142,7 @@ impl<F: Raw> Packed for One<F> {
     type Scalar = F;
     type Single = F;
     type Wide = F;
+    type Loose = F;
     const LANES: usize = 1;
 
     fn single(scalar: &F) -> F {
@@ -183,6 +198,30 @@ impl<F: Raw> Packed for One<F> {
     #[inline(always)]
     fn reduce(self) -> Self {
         self
+    }
+    #[inline(always)]
+    fn loose(self) -> F {
+        self.0
+    }
+    #[inline(always)]
+    fn tight(loose: F) -> Self {
+        Self(loose)
+    }
+    #[inline(always)]
+    fn loose_add(a: F, b: F) -> F {
+        a + b
+    }
+    #[inline(always)]
+    fn loose_sub(a: F, b: F) -> F {
+        a - b
+    }
+    #[inline(always)]
+    fn loose_sub_sum(a: F, b: F) -> F {
+        a - b
+    }
+    #[inline(always)]
+    fn loose_mul(self, other: Self) -> F {
+        self.0 * other.0
     }
     #[inline(always)]
     fn select(mask: u8, set: Self, unset: Self) -> Self {

@@ -4,9 +4,9 @@ use ff::Field;
 use halo2_proofs::plonk::{Circuit, Error, ProvingKey};
 use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
 use halo2curves::bn256::{Fr, G1Affine};
-use rand_chacha::ChaCha20Rng;
-use rand_core::{OsRng, RngCore, SeedableRng};
+use rand_core::RngCore;
 use rayon::prelude::*;
+use tracing::span::EnteredSpan;
 
 use crate::commit::{commit_coefficients, write_points};
 use crate::expression::{Graph, Source, gate_terms};
@@ -15,12 +15,13 @@ use crate::key::{EngineKey, OnBackend, Prepared};
 use crate::open::{Query, combine, evaluate, open};
 use crate::packed::Backend;
 use crate::raw::Raw;
-use crate::{lookup, permutation, quotient, witness};
+use crate::witness::{AdviceColumns, AdviceSource, Given, Run};
+use crate::{lookup, permutation, quotient};
 
 /// Makes a proof of a circuit: what `halo2_proofs::plonk::create_proof` does with SHPLONK, for one circuit.
 ///
-/// Blinding is drawn from `rng` in the same order as there. The vanishing argument's random polynomial, which
-/// halo2 draws from a generator of its own thread, is drawn from the operating system's.
+/// Blinding is drawn from `rng` in the same order as there. So is the vanishing argument's random polynomial, which
+/// halo2 draws from generators of its threads: 64 bytes for each row, so `rng` should not be slow.
 ///
 /// # Errors
 /// As there; also [`Error::Opening`] if the engine's key was made for another proving key.
@@ -38,14 +39,45 @@ where
     R: RngCore,
     T: TranscriptWrite<G1Affine, E>,
 {
+    let advice = Run(circuit);
+    prove_on(key, pk, advice, instances, &mut rng, transcript)
+}
+
+/// As [`create_proof`], of a circuit whose advice columns are there already.
+///
+/// # Errors
+/// As there; also what `columns` returns, and [`Error::Synthesis`] if a column is missing or too long.
+pub fn create_proof_with_columns<A, E, R, T>(
+    key: &EngineKey,
+    pk: &ProvingKey<G1Affine>,
+    columns: &mut A,
+    instances: &[&[Fr]],
+    mut rng: R,
+    transcript: &mut T,
+) -> Result<(), Error>
+where
+    A: AdviceColumns,
+    E: EncodedChallenge<G1Affine>,
+    R: RngCore,
+    T: TranscriptWrite<G1Affine, E>,
+{
+    let advice = Given(columns);
+    prove_on(key, pk, advice, instances, &mut rng, transcript)
+}
+
+/// On the key's backend.
+fn prove_on<E: EncodedChallenge<G1Affine>>(
+    key: &EngineKey,
+    pk: &ProvingKey<G1Affine>,
+    advice: impl AdviceSource,
+    instances: &[&[Fr]],
+    rng: &mut impl RngCore,
+    transcript: &mut impl TranscriptWrite<G1Affine, E>,
+) -> Result<(), Error> {
     match &key.0 {
         #[cfg(target_arch = "x86_64")]
-        OnBackend::Avx512(prepared) => {
-            prove(prepared, pk, circuit, instances, &mut rng, transcript)
-        }
-        OnBackend::Portable(prepared) => {
-            prove(prepared, pk, circuit, instances, &mut rng, transcript)
-        }
+        OnBackend::Avx512(prepared) => prove(prepared, pk, advice, instances, rng, transcript),
+        OnBackend::Portable(prepared) => prove(prepared, pk, advice, instances, rng, transcript),
     }
 }
 
@@ -72,17 +104,16 @@ fn std_input(polynomial: &[Fr]) -> Input<'_> {
     Input::Std(Fr::as_words(polynomial))
 }
 
-fn prove<B, C, E, R, T>(
+fn prove<B, E, R, T>(
     prepared: &Prepared<B>,
     pk: &ProvingKey<G1Affine>,
-    circuit: &C,
+    advice: impl AdviceSource,
     instances: &[&[Fr]],
     rng: &mut R,
     transcript: &mut T,
 ) -> Result<(), Error>
 where
     B: Backend,
-    C: Circuit<Fr>,
     E: EncodedChallenge<G1Affine>,
     R: RngCore,
     T: TranscriptWrite<G1Affine, E>,
@@ -101,7 +132,7 @@ where
         return Err(Error::InstanceTooLarge);
     }
     vk.hash_into(transcript)?;
-    let witness = witness::witness(prepared, pk, circuit, instances, rng, transcript)?;
+    let witness = advice.commit(prepared, pk, instances, rng, transcript)?;
     let challenges = witness.challenges;
     let instance: Vec<Vec<Fr>> = instances
         .iter()
@@ -121,6 +152,7 @@ where
         instance: &instance,
     };
 
+    let part = self::part("lookups and permutations");
     let theta = *transcript.squeeze_challenge_scalar::<()>();
     let lookups = lookup::commit(prepared, pk, &values, &challenges, theta, rng, transcript)?;
     let beta = *transcript.squeeze_challenge_scalar::<()>();
@@ -129,13 +161,18 @@ where
     let products = permutation::commit(prepared, pk, &values, both, rng, transcript)?;
     let lookup_products = lookup::commit_products(prepared, cs, &lookups, both, rng, transcript)?;
 
-    let random = random_polynomial(n);
+    drop(part);
+
+    let random_part = self::part("random polynomial");
+    let random: Vec<Fr> = (0..n).map(|_| Fr::random(&mut *rng)).collect();
     // A blinding factor that the scheme does not use.
     let _ = Fr::random(&mut *rng);
     let commitment = commit_coefficients(prepared, &[std_input(&random)]);
     write_points(transcript, commitment)?;
+    drop(random_part);
     let y = *transcript.squeeze_challenge_scalar::<()>();
 
+    let part = self::part("interpolation");
     // Values are not needed any more, and coefficients take their place.
     let instance = prepared.coefficients(instance);
     let advice = prepared.coefficients(witness.advice);
@@ -144,6 +181,7 @@ where
     let table = prepared.coefficients(table);
     let products = prepared.coefficients(products);
     let lookup_products = prepared.coefficients(lookup_products);
+    drop(part);
     let polynomial = |source: Source| match source {
         Source::Fixed(index) => std_input(pk.fixed_polys()[index].values()),
         Source::Advice(index) => Input::Work(&advice[index]),
@@ -177,9 +215,12 @@ where
     for _ in &pieces {
         let _ = Fr::random(&mut *rng);
     }
+    let part = self::part("commitments to the quotient");
     let inputs: Vec<_> = pieces.iter().map(|piece| Input::Work(piece)).collect();
     write_points(transcript, commit_coefficients(prepared, &inputs))?;
+    drop(part);
 
+    let part = self::part("evaluations");
     let x = *transcript.squeeze_challenge_scalar::<()>();
     let powers = std::iter::successors(Some(Fr::ONE), |power| Some(*power * x.pow([n as u64])));
     let terms: Vec<_> = inputs.iter().copied().zip(powers).collect();
@@ -245,6 +286,8 @@ where
         transcript.write_scalar(*value)?;
     }
 
+    drop(part);
+
     // The order of halo2's queries, in which running products' last rows come after the others, last set
     // first, and lookups' rotations after their unrotated columns.
     let mut order: Vec<Opening> = advice_openings;
@@ -289,7 +332,13 @@ where
             }
         })
         .collect();
+    let _part = self::part("opening");
     open(prepared, transcript, &queries)
+}
+
+/// A part of a proof, for those who watch where time goes: benches/profile.rs of the workspace.
+pub(crate) fn part(name: &'static str) -> EnteredSpan {
+    tracing::trace_span!("part", name).entered()
 }
 
 /// A value of a polynomial that a proof shows.
@@ -308,17 +357,4 @@ impl Opening {
             other => other,
         }
     }
-}
-
-fn random_polynomial(n: usize) -> Vec<Fr> {
-    let mut polynomial = vec![Fr::ZERO; n];
-    polynomial.par_chunks_mut(1 << 12).for_each(|coefficients| {
-        let mut seed = [0; 32];
-        OsRng.fill_bytes(&mut seed);
-        let mut rng = ChaCha20Rng::from_seed(seed);
-        for coefficient in coefficients {
-            *coefficient = Fr::random(&mut rng);
-        }
-    });
-    polynomial
 }

@@ -38,6 +38,7 @@ pub(crate) fn quotient<'a, B: Backend>(
     let mut part = vec![[0; 4]; n];
     for (i, shift) in prepared.shifts.iter().enumerate() {
         let plan = Plan::<B>::new(prepared.k, *shift, Fr::ONE);
+        let cosets = crate::prover::part("columns on cosets");
         columns.par_iter_mut().zip(&program.columns).for_each_init(
             || plan.scratch(),
             |scratch, (column, source)| {
@@ -50,7 +51,11 @@ pub(crate) fn quotient<'a, B: Backend>(
                 }
             },
         );
+        drop(cosets);
+        let constraints = crate::prover::part("constraints");
         let values = evaluate::<B>(program, &columns, n);
+        drop(constraints);
+        let _pieces = crate::prover::part("the quotient's pieces");
         prepared.inverse.transform(
             Input::Work(&values),
             &mut part,

@@ -1,4 +1,5 @@
-//! Runs a circuit, and commits to its advice columns phase by phase, as halo2 does.
+//! Commits to advice columns phase by phase, as halo2 does: those that a circuit assigns when it is run, or
+//! columns as they are.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -17,7 +18,26 @@ use rayon::prelude::*;
 use crate::commit::{commit_values, write_points};
 use crate::key::Prepared;
 use crate::packed::Backend;
+use crate::prover::part;
 use crate::raw::Cells;
+
+/// Advice columns that are there without a circuit being run.
+pub trait AdviceColumns {
+    /// The columns of a phase in order of their indices: values of the usable rows, of which the last may be left
+    /// out if they are zero.
+    ///
+    /// All advice columns are given, those of earlier phases with their blinding and the others empty, and the
+    /// challenges of earlier phases, in order of their indices.
+    ///
+    /// # Errors
+    /// What [`create_proof_with_columns`](crate::create_proof_with_columns) is to return.
+    fn phase(
+        &mut self,
+        phase: usize,
+        columns: &[Vec<Fr>],
+        challenges: &[Fr],
+    ) -> Result<Vec<Vec<Fr>>, Error>;
+}
 
 /// Advice columns with their blinding rows, and the challenges.
 pub(crate) struct Witness {
@@ -45,97 +65,163 @@ fn phases(cs: &ConstraintSystem<Fr>) -> Vec<Phase> {
         .collect()
 }
 
-/// Runs a circuit once, or once for each phase that it leaves to us.
-pub(crate) fn witness<B, C, E, R, T>(
-    prepared: &Prepared<B>,
-    pk: &ProvingKey<G1Affine>,
-    circuit: &C,
-    instances: &[&[Fr]],
-    rng: &mut R,
-    transcript: &mut T,
-) -> Result<Witness, Error>
-where
-    B: Backend,
-    C: Circuit<Fr>,
-    E: EncodedChallenge<G1Affine>,
-    R: RngCore,
-    T: TranscriptWrite<G1Affine, E>,
-{
-    let cs = pk.get_vk().cs();
-    let mut meta = ConstraintSystem::default();
-    let config = C::configure_with_params(&mut meta, circuit.params());
-    let n = 1 << prepared.k;
-    let mut collection = Collection::<'_, B, E, R, T> {
-        prepared,
-        usable: n - (cs.blinding_factors() + 1),
-        phases: phases(cs),
-        phase: 0,
-        cells: Cells::new(cs.num_advice_columns(), n),
-        advice: vec![Vec::new(); cs.num_advice_columns()],
-        challenges: HashMap::new(),
-        instances,
-        rng,
-        transcript,
-        error: None,
-        encoding: PhantomData,
-    };
-    while collection.phase < collection.phases.len() {
-        let constants = cs.constants().clone();
-        C::FloorPlanner::synthesize(&mut collection, circuit, config.clone(), constants)?;
-        if collection.phase < collection.phases.len() {
-            collection.next_phase();
-        }
-        if let Some(error) = collection.error.take() {
-            return Err(error);
-        }
-    }
-    let challenges =
-        (0..cs.num_challenges()).map(|index| collection.challenges.get(&index).copied());
-    let challenges: Option<Vec<_>> = challenges.collect();
-    Ok(Witness {
-        challenges: challenges.ok_or(Error::Synthesis)?,
-        advice: collection.advice,
-    })
+/// What advice columns come from.
+pub(crate) trait AdviceSource {
+    fn commit<B, E, R, T>(
+        self,
+        prepared: &Prepared<B>,
+        pk: &ProvingKey<G1Affine>,
+        instances: &[&[Fr]],
+        rng: &mut R,
+        transcript: &mut T,
+    ) -> Result<Witness, Error>
+    where
+        B: Backend,
+        E: EncodedChallenge<G1Affine>,
+        R: RngCore,
+        T: TranscriptWrite<G1Affine, E>;
 }
 
-struct Collection<'a, B: Backend, E, R, T> {
+/// Columns as they are.
+pub(crate) struct Given<'a, A>(pub(crate) &'a mut A);
+
+impl<A: AdviceColumns> AdviceSource for Given<'_, A> {
+    fn commit<B, E, R, T>(
+        self,
+        prepared: &Prepared<B>,
+        pk: &ProvingKey<G1Affine>,
+        instances: &[&[Fr]],
+        rng: &mut R,
+        transcript: &mut T,
+    ) -> Result<Witness, Error>
+    where
+        B: Backend,
+        E: EncodedChallenge<G1Affine>,
+        R: RngCore,
+        T: TranscriptWrite<G1Affine, E>,
+    {
+        let mut committed =
+            Committed::<'_, B, E, R, T>::new(prepared, pk, instances, rng, transcript);
+        while let Some(phase) = committed.phases.get(committed.phase) {
+            let count = phase.columns.len();
+            let known: Vec<Fr> = {
+                let mut known: Vec<_> = committed.challenges.iter().collect();
+                known.sort_by_key(|(index, _)| **index);
+                known.into_iter().map(|(_, value)| *value).collect()
+            };
+            let filling = part("filling columns");
+            let columns = self.0.phase(committed.phase, &committed.advice, &known)?;
+            drop(filling);
+            if columns.len() != count || columns.iter().any(|c| c.len() > committed.usable) {
+                return Err(Error::Synthesis);
+            }
+            committed.commit(columns)?;
+        }
+        committed.finish(pk)
+    }
+}
+
+/// A circuit, which is run once, or once for each phase that it leaves to us.
+pub(crate) struct Run<'a, C>(pub(crate) &'a C);
+
+impl<C: Circuit<Fr>> AdviceSource for Run<'_, C> {
+    fn commit<B, E, R, T>(
+        self,
+        prepared: &Prepared<B>,
+        pk: &ProvingKey<G1Affine>,
+        instances: &[&[Fr]],
+        rng: &mut R,
+        transcript: &mut T,
+    ) -> Result<Witness, Error>
+    where
+        B: Backend,
+        E: EncodedChallenge<G1Affine>,
+        R: RngCore,
+        T: TranscriptWrite<G1Affine, E>,
+    {
+        let circuit = self.0;
+        let cs = pk.get_vk().cs();
+        let mut meta = ConstraintSystem::default();
+        let config = C::configure_with_params(&mut meta, circuit.params());
+        let mut collection = Collection {
+            committed: Committed::<'_, B, E, R, T>::new(prepared, pk, instances, rng, transcript),
+            cells: Cells::new(cs.num_advice_columns(), 1 << prepared.k),
+            instances,
+            error: None,
+        };
+        while collection.committed.is_open() {
+            let constants = cs.constants().clone();
+            C::FloorPlanner::synthesize(&mut collection, circuit, config.clone(), constants)?;
+            if collection.committed.is_open() {
+                collection.next_phase();
+            }
+            if let Some(error) = collection.error.take() {
+                return Err(error);
+            }
+        }
+        collection.committed.finish(pk)
+    }
+}
+
+/// What has been committed to.
+struct Committed<'a, B: Backend, E, R, T> {
     prepared: &'a Prepared<B>,
     usable: usize,
     phases: Vec<Phase>,
     phase: usize,
-    cells: Cells,
     advice: Vec<Vec<Fr>>,
     challenges: HashMap<usize, Fr>,
-    instances: &'a [&'a [Fr]],
     rng: &'a mut R,
     transcript: &'a mut T,
-    /// The first thing that went wrong where the interface knows no errors.
-    error: Option<Error>,
+    /// Public values that the transcript does not have yet.
+    public: Vec<Fr>,
     encoding: PhantomData<E>,
 }
 
-impl<B, E, R, T> Collection<'_, B, E, R, T>
+impl<'a, B, E, R, T> Committed<'a, B, E, R, T>
 where
     B: Backend,
     E: EncodedChallenge<G1Affine>,
     R: RngCore,
     T: TranscriptWrite<G1Affine, E>,
 {
-    fn finish_phase(&mut self) -> Result<(), Error> {
-        let Some(phase) = self.phases.get(self.phase) else {
-            return Ok(());
-        };
-        if self.phase == 0 {
-            for value in self.instances.iter().flat_map(|values| values.iter()) {
-                self.transcript.common_scalar(*value)?;
-            }
+    fn new(
+        prepared: &'a Prepared<B>,
+        pk: &ProvingKey<G1Affine>,
+        instances: &[&[Fr]],
+        rng: &'a mut R,
+        transcript: &'a mut T,
+    ) -> Self {
+        let cs = pk.get_vk().cs();
+        Self {
+            prepared,
+            usable: (1 << prepared.k) - (cs.blinding_factors() + 1),
+            phases: phases(cs),
+            phase: 0,
+            advice: vec![Vec::new(); cs.num_advice_columns()],
+            challenges: HashMap::new(),
+            rng,
+            transcript,
+            public: instances.concat(),
+            encoding: PhantomData,
         }
-        let mut columns: Vec<Vec<Fr>> = phase
-            .columns
-            .par_iter()
-            .map(|column| evaluate(self.cells.column(*column)))
-            .collect();
+    }
+
+    /// Whether a phase is left.
+    fn is_open(&self) -> bool {
+        self.phase < self.phases.len()
+    }
+
+    /// Commits to the columns of the next phase, in order of their indices.
+    fn commit(&mut self, mut columns: Vec<Vec<Fr>>) -> Result<(), Error> {
+        let _part = part("commitments to columns");
+        let phase = &self.phases[self.phase];
+        self.phase += 1;
+        for value in self.public.drain(..) {
+            self.transcript.common_scalar(value)?;
+        }
         for column in &mut columns {
+            column.resize(1 << self.prepared.k, Fr::ZERO);
             for cell in &mut column[self.usable..] {
                 *cell = Fr::random(&mut *self.rng);
             }
@@ -154,6 +240,25 @@ where
         }
         Ok(())
     }
+
+    fn finish(self, pk: &ProvingKey<G1Affine>) -> Result<Witness, Error> {
+        let challenges = 0..pk.get_vk().cs().num_challenges();
+        let challenges = challenges.map(|index| self.challenges.get(&index).copied());
+        let challenges: Option<Vec<_>> = challenges.collect();
+        Ok(Witness {
+            challenges: challenges.ok_or(Error::Synthesis)?,
+            advice: self.advice,
+        })
+    }
+}
+
+/// What a circuit that is run assigns to.
+struct Collection<'a, B: Backend, E, R, T> {
+    committed: Committed<'a, B, E, R, T>,
+    cells: Cells,
+    instances: &'a [&'a [Fr]],
+    /// The first thing that went wrong where the interface knows no errors.
+    error: Option<Error>,
 }
 
 /// A column's values, with one inversion for all fractions.
@@ -196,9 +301,9 @@ where
     }
 
     fn query_instance(&self, column: Column<Instance>, row: usize) -> Result<Value<Fr>, Error> {
-        if row >= self.usable {
+        if row >= self.committed.usable {
             return Err(Error::NotEnoughRowsAvailable {
-                current_k: self.prepared.k,
+                current_k: self.committed.prepared.k,
             });
         }
         let values = self.instances.get(column.index());
@@ -218,7 +323,7 @@ where
         let mut known = false;
         to.map(|value| {
             known = true;
-            if row < self.usable {
+            if row < self.committed.usable {
                 assigned = self.cells.assign(column.index(), row, value);
             }
         });
@@ -227,7 +332,7 @@ where
         }
         let error = if known {
             Error::NotEnoughRowsAvailable {
-                current_k: self.prepared.k,
+                current_k: self.committed.prepared.k,
             }
         } else {
             Error::Synthesis
@@ -250,7 +355,7 @@ where
     }
 
     fn get_challenge(&self, challenge: Challenge) -> Value<Fr> {
-        let known = self.challenges.get(&challenge.index());
+        let known = self.committed.challenges.get(&challenge.index());
         known.map_or_else(Value::unknown, |value| Value::known(*value))
     }
 
@@ -259,9 +364,13 @@ where
     fn pop_namespace(&mut self, _: Option<String>) {}
 
     fn next_phase(&mut self) {
-        if let Err(error) = self.finish_phase() {
+        let Some(phase) = self.committed.phases.get(self.committed.phase) else {
+            return;
+        };
+        let columns = phase.columns.par_iter();
+        let columns = columns.map(|column| evaluate(self.cells.column(*column)));
+        if let Err(error) = self.committed.commit(columns.collect()) {
             self.error.get_or_insert(error);
         }
-        self.phase += 1;
     }
 }

@@ -2,8 +2,9 @@
 
 mod common;
 
+use common::random::Random;
 use common::recorder::Recorder;
-use common::{Parts, Toy};
+use common::{Parts, Public, Toy};
 use engine::EngineKey;
 use halo2_proofs::plonk::{Error, ProvingKey, keygen_pk, keygen_vk, verify_proof};
 use halo2_proofs::poly::VerificationStrategy;
@@ -25,10 +26,10 @@ struct Setup {
     keys: Vec<EngineKey>,
 }
 
-fn setup(k: u32, toy: &Toy) -> Setup {
+fn setup(k: u32, circuit: &impl Public) -> Setup {
     let params = ParamsKZG::setup(k, ChaCha20Rng::seed_from_u64(8));
-    let vk = keygen_vk(&params, toy).unwrap();
-    let pk = keygen_pk(&params, vk, toy).unwrap();
+    let vk = keygen_vk(&params, circuit).unwrap();
+    let pk = keygen_pk(&params, vk, circuit).unwrap();
     let keys = vec![
         EngineKey::new(&params, &pk),
         EngineKey::portable(&params, &pk),
@@ -40,29 +41,35 @@ fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(6)
 }
 
-fn prove(setup: &Setup, key: &EngineKey, toy: &Toy) -> Vec<u8> {
+fn columns(public: &[Vec<Fr>]) -> Vec<&[Fr]> {
+    public.iter().map(Vec::as_slice).collect()
+}
+
+fn prove(setup: &Setup, key: &EngineKey, circuit: &impl Public) -> Vec<u8> {
     let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());
-    prove_to(setup, key, toy, &mut transcript);
+    prove_to(setup, key, circuit, &mut transcript);
     transcript.finalize()
 }
 
 fn prove_to(
     setup: &Setup,
     key: &EngineKey,
-    toy: &Toy,
+    circuit: &impl Public,
     transcript: &mut impl TranscriptWrite<G1Affine, Challenge255<G1Affine>>,
 ) {
-    engine::create_proof(key, &setup.pk, toy, &[&toy.instance()], rng(), transcript).unwrap();
+    let public = circuit.public();
+    let instances = columns(&public);
+    engine::create_proof(key, &setup.pk, circuit, &instances, rng(), transcript).unwrap();
 }
 
-fn verifies(setup: &Setup, instance: &[Fr], proof: &[u8]) -> bool {
+fn verifies(setup: &Setup, public: &[Vec<Fr>], proof: &[u8]) -> bool {
     let mut transcript = Blake2bRead::<_, G1Affine, Challenge255<_>>::init(proof);
     let strategy = AccumulatorStrategy::new(setup.params.verifier_params());
     verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, _>(
         setup.params.verifier_params(),
         setup.pk.get_vk(),
         strategy,
-        &[&[instance]],
+        &[&columns(public)],
         &mut transcript,
     )
     .is_ok_and(|strategy| {
@@ -72,8 +79,11 @@ fn verifies(setup: &Setup, instance: &[Fr], proof: &[u8]) -> bool {
     })
 }
 
-fn stock(setup: &Setup, toy: &Toy) -> Recorder {
-    let mut recorder = Recorder::default();
+fn stock_to(
+    setup: &Setup,
+    circuit: &impl Public,
+    transcript: &mut impl TranscriptWrite<G1Affine, Challenge255<G1Affine>>,
+) {
     halo2_proofs::plonk::create_proof::<
         KZGCommitmentScheme<Bn256>,
         ProverSHPLONK<'_, Bn256>,
@@ -84,76 +94,54 @@ fn stock(setup: &Setup, toy: &Toy) -> Recorder {
     >(
         &setup.params,
         &setup.pk,
-        &[*toy],
-        &[&[&toy.instance()]],
+        std::slice::from_ref(circuit),
+        &[&columns(&circuit.public())],
         rng(),
-        &mut recorder,
+        transcript,
     )
     .unwrap();
-    recorder
 }
 
-fn ours(setup: &Setup, key: &EngineKey, toy: &Toy) -> Recorder {
-    let mut recorder = Recorder::default();
-    prove_to(setup, key, toy, &mut recorder);
-    recorder
-}
-
-/// Where everything is that halo2 determines. The random polynomial is not, and neither are the opening's
-/// points, which depend on it; nor a lookup's columns, whose order is a hash map's, and the quotient of them.
-fn compare(setup: &Setup, toy: &Toy) {
-    let cs = setup.pk.get_vk().cs();
-    let advice = cs.num_advice_columns();
-    let lookups = cs.lookups().len();
-    let columns = cs.permutation().get_columns().len();
-    let products = columns.div_ceil(cs.degree() - 2);
-    let random = advice + 3 * lookups + products;
-    let random_value = cs.advice_queries().len() + cs.fixed_queries().len();
-    let expected = stock(setup, toy);
+fn compare(setup: &Setup, circuit: &impl Public) {
+    let mut expected = Recorder::default();
+    stock_to(setup, circuit, &mut expected);
     for key in &setup.keys {
-        let proof = ours(setup, key, toy);
-        assert_eq!(proof.common, expected.common);
-        assert_eq!(proof.points.len(), expected.points.len());
-        assert_eq!(proof.scalars.len(), expected.scalars.len());
-        for (i, (ours, stock)) in proof.points.iter().zip(&expected.points).enumerate() {
-            let lookup = (advice..advice + 2 * lookups).contains(&i)
-                || (advice + 2 * lookups + products..random).contains(&i);
-            let after =
-                i >= random && (lookups > 0 || i == random || i + 2 >= expected.points.len());
-            if !lookup && !after {
-                assert_eq!(ours, stock, "point {i}");
-            }
-        }
-        assert_ne!(proof.points[random], expected.points[random]);
-        let end = expected.scalars.len() - 5 * lookups;
-        for (i, (ours, stock)) in proof
-            .scalars
-            .iter()
-            .zip(&expected.scalars)
-            .take(end)
-            .enumerate()
-        {
-            assert_eq!(i != random_value, ours == stock, "scalar {i}");
-        }
+        let mut proof = Recorder::default();
+        prove_to(setup, key, circuit, &mut proof);
+        proof.assert_same(&expected, setup.pk.get_vk().cs());
+    }
+}
+
+/// Proofs are accepted, other public values are not, and everything is equal that can be.
+fn agrees(k: u32, circuit: &impl Public) {
+    let setup = setup(k, circuit);
+    let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());
+    stock_to(&setup, circuit, &mut transcript);
+    assert!(
+        verifies(&setup, &circuit.public(), &transcript.finalize()),
+        "stock"
+    );
+    compare(&setup, circuit);
+    for key in &setup.keys {
+        let proof = prove(&setup, key, circuit);
+        let mut public = circuit.public();
+        assert!(verifies(&setup, &public, &proof));
+        public[0][1] += Fr::from(1);
+        assert!(!verifies(&setup, &public, &proof));
+    }
+    compare(&setup, circuit);
+}
+
+fn toy(k: u32, parts: Parts) -> Toy {
+    Toy {
+        parts,
+        seed: 7,
+        rows: (1 << k) - 12,
     }
 }
 
 fn check(k: u32, parts: Parts) {
-    let rows = (1 << k) - 12;
-    let toy = Toy {
-        parts,
-        seed: 7,
-        rows,
-    };
-    let setup = setup(k, &toy);
-    for key in &setup.keys {
-        let proof = prove(&setup, key, &toy);
-        let mut instance = toy.instance();
-        assert!(verifies(&setup, &instance, &proof), "{k} {parts:?}");
-        instance[1] += Fr::from(1);
-        assert!(!verifies(&setup, &instance, &proof));
-    }
-    compare(&setup, &toy);
+    agrees(k, &toy(k, parts));
 }
 
 const GATES: Parts = Parts {
@@ -166,7 +154,7 @@ const GATES: Parts = Parts {
 
 #[test]
 fn gates_of_every_degree() {
-    for degree in 3..=5 {
+    for degree in 3..=9 {
         check(5, Parts { degree, ..GATES });
         check(7, Parts { degree, ..GATES });
     }
@@ -228,15 +216,50 @@ fn lookups() {
 
 #[test]
 fn everything() {
-    let all = Parts {
-        copies: true,
-        lookups: true,
-        phases: true,
-        degree: 5,
-        moves: true,
-    };
-    check(6, all);
-    check(11, all);
+    check(6, EVERYTHING);
+    check(11, EVERYTHING);
+}
+
+const EVERYTHING: Parts = Parts {
+    copies: true,
+    lookups: true,
+    phases: true,
+    degree: 5,
+    moves: true,
+};
+
+/// Circuits of the random test.
+const DRAWN: u64 = 40;
+
+#[test]
+fn random_circuits() {
+    let mut degrees = [0; 10];
+    for seed in 0..DRAWN {
+        let circuit = Random::draw(seed);
+        degrees[circuit.degree] += 1;
+        agrees(circuit.k, &circuit);
+    }
+    assert!(degrees[3..].iter().all(|count| *count > 0), "{degrees:?}");
+}
+
+/// With halo2 as `same-bytes` changes it, proofs are equal to the byte.
+#[test]
+#[ignore = "needs a changed halo2: engine/same-bytes"]
+fn bytes_are_the_same() {
+    fn same(k: u32, circuit: &impl Public) {
+        let setup = setup(k, circuit);
+        let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());
+        stock_to(&setup, circuit, &mut transcript);
+        let stock = transcript.finalize();
+        for key in &setup.keys {
+            assert_eq!(prove(&setup, key, circuit), stock);
+        }
+    }
+    for seed in 0..DRAWN {
+        let circuit = Random::draw(seed);
+        same(circuit.k, &circuit);
+    }
+    same(11, &toy(11, EVERYTHING));
 }
 
 #[test]

@@ -1,27 +1,28 @@
-//! CPU time and memory of both provers on one chunk.
+//! CPU time and memory of both provers on one chunk, and of the fast one without special instructions.
 //!
 //! ```text
-//! cargo bench -p prover --bench engines -- 14          # or -- 14 stock, -- 14 fast
+//! cargo bench -p prover --bench engines -- 14          # or -- 14 stock, -- 14 fast, -- 14 portable
 //! ```
 
 use std::error::Error;
 
 use bpf_tracer::{Input, LoadOptions, Program, Tracer};
+use engine::EngineKey;
 use halo2_proofs::plonk::create_proof;
 use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2curves::bn256::Bn256;
 use prover::{KeygenConfig, Stopwatch, peak_rss_bytes};
-use rand_core::OsRng;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{OsRng, SeedableRng};
 use verifier::{ColumnStream, Lane, PublicColumn, chunk_transcript};
 use zk_circuits::{ChunkCircuit, Committed, Plan};
 
-fn cpu_seconds(watch: &Stopwatch) -> f64 {
-    watch.cpu().unwrap_or_default().as_secs_f64()
-}
-
-fn peak_mebibytes() -> u64 {
-    peak_rss_bytes().unwrap_or_default() >> 20
+#[expect(clippy::print_stdout, reason = "it prints figures")]
+fn report(name: &str, watch: &Stopwatch) {
+    let seconds = watch.cpu().unwrap_or_default().as_secs_f64();
+    let peak = peak_rss_bytes().unwrap_or_default() >> 20;
+    println!("{name:8} {seconds:.3} processor seconds, peak so far {peak} MiB");
 }
 
 fn slot(opcode: u8, dst: u8, offset: i16, imm: i32) -> [u8; 8] {
@@ -33,7 +34,7 @@ fn slot(opcode: u8, dst: u8, offset: i16, imm: i32) -> [u8; 8] {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
     let k: u32 = arguments.next().map_or(Ok(14), |k| k.parse())?;
-    let which = arguments.next().unwrap_or_else(|| "both".to_owned());
+    let which = arguments.next().unwrap_or_else(|| "all".to_owned());
     let cache = std::env::temp_dir().join("zkbpf-engines");
     let config = KeygenConfig::new(k, cache, 8).with_insecure_test_srs();
     let keys = config.keys()?;
@@ -63,34 +64,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     let witness = plan.witness(0, &reserved)?;
     let instance = witness.instance().to_fields();
     println!("k = {k}, {} rows used", witness.used_rows());
-    if which != "fast" {
-        for _ in 0..2 {
+    let runs = |name: &str| {
+        if which == "all" || which == name {
+            3
+        } else {
+            0
+        }
+    };
+    for _ in 0..runs("stock") {
+        let (start, circuit) = (Stopwatch::start(), ChunkCircuit::new(witness.clone()));
+        let mut transcript = chunk_transcript(Vec::new());
+        create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
+            keys.params(),
+            keys.proving_key(),
+            &[circuit],
+            &[&[&instance]],
+            OsRng,
+            &mut transcript,
+        )?;
+        report("stock", &start);
+    }
+    let proving = keys.proving_key();
+    let fast = |name: &str, key: &EngineKey| -> Result<(), Box<dyn Error>> {
+        for _ in 0..runs(name) {
             let (start, circuit) = (Stopwatch::start(), ChunkCircuit::new(witness.clone()));
             let mut transcript = chunk_transcript(Vec::new());
-            create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-                keys.params(),
-                keys.proving_key(),
-                &[circuit],
-                &[&[&instance]],
-                OsRng,
+            engine::create_proof(
+                key,
+                proving,
+                &circuit,
+                &[&instance],
+                ChaCha20Rng::from_seed([1; 32]),
                 &mut transcript,
             )?;
-            let seconds = cpu_seconds(&start);
-            println!("stock {seconds:.3} CPU s, peak {} MiB", peak_mebibytes());
+            report(name, &start);
         }
+        Ok(())
+    };
+    if runs("portable") > 0 {
+        fast("portable", &EngineKey::portable(keys.params(), proving))?;
     }
-    if which != "stock" {
-        let start = Stopwatch::start();
-        let key = keys.engine_key();
-        println!("engine key {:.3} CPU s", cpu_seconds(&start));
-        for _ in 0..4 {
-            let (start, circuit) = (Stopwatch::start(), ChunkCircuit::new(witness.clone()));
-            let mut transcript = chunk_transcript(Vec::new());
-            let proving = keys.proving_key();
-            engine::create_proof(key, proving, &circuit, &[&instance], OsRng, &mut transcript)?;
-            let seconds = cpu_seconds(&start);
-            println!("fast {seconds:.3} CPU s, peak {} MiB", peak_mebibytes());
-        }
-    }
-    Ok(())
+    fast("fast", keys.engine_key())
 }

@@ -5,14 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bpf_tracer::ExecutionTrace;
-use halo2curves::bn256::Fr;
 use rayon::prelude::*;
 use verifier::{
     ChunkProof, Claim, ColumnStream, ExpectedOutcome, KeyId, Lane, PublicColumn, RunInfo,
     SrsIdentity, VerifyError, chunk_transcript, verify_chain, verify_chunk,
 };
 use zk_circuits::{
-    ChunkCircuit, ChunkInstance, Committed, PageList, Plan, ProgramTable, Selection, Shape,
+    ChunkInstance, ChunkWitness, Committed, PageList, Plan, ProgramTable, Selection, Shape,
 };
 
 use crate::error::{ChunkFailure, Error};
@@ -24,6 +23,7 @@ use crate::secret::BoundarySecret;
 
 /// In which order the chunks are proved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Schedule {
     /// One after another, each on all threads: least memory.
     Sequential,
@@ -225,7 +225,8 @@ fn prove(
     }
     let threads = rayon::current_num_threads();
     let budget = config.memory_budget();
-    let at_once = Footprint::of(config.shape()?).chunks_at_once(schedule, threads, budget)?;
+    let at_once = Footprint::of(config.shape()?, config.engine())
+        .chunks_at_once(schedule, threads, budget)?;
     observer(Event::KeysNeeded);
     let keys = config.keys()?;
     if config.engine() == Engine::Fast {
@@ -408,13 +409,7 @@ impl Run<'_> {
             self.advise(witness.used_rows());
         }
         let rng = LinkedRng::new(streams, self.keys.verifying.blinding_rows());
-        let proof = create(
-            self.keys,
-            self.engine,
-            ChunkCircuit::new(witness),
-            &instance.to_fields(),
-            rng,
-        )?;
+        let proof = create(self.keys, self.engine, witness, rng)?;
         let key = self.keys.verifying.id();
         let proof = self.hints.complete(key, instance, proof);
         match verify_chunk(&proof, &self.keys.verifying) {
@@ -475,18 +470,17 @@ impl Run<'_> {
     }
 }
 
-/// A proof of a circuit with one instance column.
+/// The proof of a chunk.
 pub(crate) fn create(
     keys: &Keys,
     engine: Engine,
-    circuit: ChunkCircuit,
-    instance: &[Fr],
+    witness: ChunkWitness,
     rng: LinkedRng,
 ) -> Result<Vec<u8>, ChunkFailure> {
     let mut transcript = chunk_transcript(Vec::new());
     let proved = keys
         .proof_key()
-        .prove(engine, circuit, instance, rng, &mut transcript);
+        .prove_chunk(engine, witness, rng, &mut transcript);
     proved.map_err(|error| ChunkFailure::Prove(error.to_string()))?;
     Ok(transcript.finalize())
 }

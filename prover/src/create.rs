@@ -1,14 +1,16 @@
 //! One proof, by either prover.
 
+use std::slice;
 use std::sync::OnceLock;
 
-use engine::EngineKey;
+use engine::{AdviceColumns, EngineKey};
 use halo2_proofs::plonk::{self, Circuit, ProvingKey};
 use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rand_core::RngCore;
+use zk_circuits::{ChunkCircuit, ChunkColumns, ChunkWitness};
 
 use crate::keys::Engine;
 
@@ -37,7 +39,7 @@ impl<'a> ProofKey<'a> {
     pub(crate) fn prove<C, E, T>(
         self,
         engine: Engine,
-        circuit: C,
+        circuit: &C,
         instance: &[Fr],
         rng: impl RngCore,
         transcript: &mut T,
@@ -47,7 +49,7 @@ impl<'a> ProofKey<'a> {
         E: EncodedChallenge<G1Affine>,
         T: TranscriptWrite<G1Affine, E>,
     {
-        let instances = [instance];
+        let (pk, instances) = (self.proving, [instance]);
         match engine {
             Engine::Stock => plonk::create_proof::<
                 KZGCommitmentScheme<Bn256>,
@@ -58,20 +60,75 @@ impl<'a> ProofKey<'a> {
                 _,
             >(
                 self.params,
-                self.proving,
-                &[circuit],
+                pk,
+                slice::from_ref(circuit),
                 &[&instances],
                 rng,
                 transcript,
             ),
-            Engine::Fast => engine::create_proof(
-                self.fast(),
-                self.proving,
-                &circuit,
-                &instances,
-                rng,
-                transcript,
-            ),
+            Engine::Fast => {
+                engine::create_proof(self.fast(), pk, circuit, &instances, rng, transcript)
+            }
+        }
+    }
+
+    /// Writes the proof of a chunk. The fast prover takes the columns and does not run the circuit, which would
+    /// hold all of them twice more.
+    pub(crate) fn prove_chunk<E, T>(
+        self,
+        engine: Engine,
+        witness: ChunkWitness,
+        rng: impl RngCore,
+        transcript: &mut T,
+    ) -> Result<(), plonk::Error>
+    where
+        E: EncodedChallenge<G1Affine>,
+        T: TranscriptWrite<G1Affine, E>,
+    {
+        let instance = witness.instance().to_fields();
+        if engine == Engine::Stock {
+            let circuit = ChunkCircuit::new(witness);
+            return self.prove(engine, &circuit, &instance, rng, transcript);
+        }
+        let mut columns = Columns {
+            columns: ChunkColumns::new(witness),
+            proving: self.proving,
+        };
+        engine::create_proof_with_columns(
+            self.fast(),
+            self.proving,
+            &mut columns,
+            &[&instance],
+            rng,
+            transcript,
+        )
+    }
+}
+
+struct Columns<'a> {
+    columns: ChunkColumns,
+    proving: &'a ProvingKey<G1Affine>,
+}
+
+impl AdviceColumns for Columns<'_> {
+    fn phase(
+        &mut self,
+        phase: usize,
+        columns: &[Vec<Fr>],
+        challenges: &[Fr],
+    ) -> Result<Vec<Vec<Fr>>, plonk::Error> {
+        match (phase, challenges) {
+            (0, _) => Ok(self.columns.first_phase()),
+            (1, [alpha, beta]) => {
+                let fixed = self.proving.fixed_values().iter();
+                let fixed: Vec<&[Fr]> = fixed.map(|column| &column[..]).collect();
+                let challenges = [*alpha, *beta];
+                Ok(self.columns.second_phase(&fixed, columns, challenges))
+            }
+            _ => Err(plonk::Error::Synthesis),
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

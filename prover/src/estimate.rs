@@ -117,7 +117,7 @@ impl Calibration {
     /// # Errors
     /// As proving.
     pub fn measure(&mut self, config: &KeygenConfig) -> Result<(), Error> {
-        let config = config.with_size(REFERENCE_K);
+        let config = config.of_one_chunk(REFERENCE_K);
         config.keys()?;
         // r0 = 0; exit
         let bytecode = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
@@ -177,7 +177,7 @@ pub fn estimate(
     let chunks = plan.chunk_count();
     let threads = config.thread_count();
     let budget = config.memory_budget();
-    let footprint = Footprint::of(shape);
+    let footprint = Footprint::of(shape, config.engine());
     let at_once = footprint
         .chunks_at_once(schedule, threads, budget)?
         .min(chunks);

@@ -59,6 +59,7 @@ impl SrsChoice {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[non_exhaustive]
 pub enum Engine {
     /// halo2's own.
     Stock,
@@ -211,15 +212,26 @@ impl KeygenConfig {
         self.memory_budget
     }
 
-    /// The same with circuits of another size, for all that fits into one chunk.
+    /// The same with circuits of this size.
     pub(crate) fn with_size(&self, k: u32) -> Self {
+        let loaded = match k == self.k {
+            true => Arc::clone(&self.loaded),
+            false => Arc::default(),
+        };
         Self {
             k,
+            loaded,
+            ..self.clone()
+        }
+    }
+
+    /// The same with circuits of another size, for all that fits into one chunk.
+    pub(crate) fn of_one_chunk(&self, k: u32) -> Self {
+        Self {
             chunk_size: None,
             whole_program: false,
             memory_budget: None,
-            loaded: Arc::default(),
-            ..self.clone()
+            ..self.with_size(k)
         }
     }
 

@@ -1,10 +1,13 @@
 //! Proves execution traces: keys, chunks, and the proof of each chunk.
 //!
-//! ```no_run
+//! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let program_bytes = [0u8];
+//! // r0 = 42; exit
+//! let program_bytes = [0xb7, 0, 0, 0, 42, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
 //! let trace = bpf_tracer::execute_and_trace(&program_bytes)?;
-//! let config = prover::KeygenConfig::new(17, "/tmp/zkbpf", 8)
+//! // 2^10 rows a chunk; 2^17 for long runs.
+//! let keys = tempfile::tempdir()?;
+//! let config = prover::KeygenConfig::new(10, keys.path(), 8)
 //!     .with_chunk_size(1000)
 //!     .with_insecure_test_srs(); // or .with_srs(file)
 //! let proofs = prover::prove_execution_chunked_parallel(&trace, &config)?;
@@ -25,6 +28,7 @@ mod error;
 mod estimate;
 mod files;
 mod fingerprint;
+mod fit;
 mod job;
 mod keys;
 mod memory;

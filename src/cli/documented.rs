@@ -1,7 +1,6 @@
 //! Whether docs/cli.md has every verb and option that clap knows, and no others; and the fields of what no test can
 //! afford to print.
 
-#[path = "../../tests/documented/mod.rs"]
 mod tables;
 
 use std::collections::BTreeSet;

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use zkbpf::bpf_tracer::{LoadError, TraceError};
 use zkbpf::prover::Error;
-use zkbpf::zk_circuits::{Plan, WitnessError};
+use zkbpf::zk_circuits::Plan;
 use zkbpf::{
-    Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, Shape,
-    SrsIdentity, Tracer,
+    Dialect, Environment, ExecutionTrace, Input, KeygenConfig, LoadOptions, Program, SrsIdentity,
+    Tracer,
 };
 
 use super::args::{ChunkArgs, Common, InputArgs, InvocationArgs, LimitArgs, LoadArgs};
@@ -242,21 +242,26 @@ pub(crate) fn unprovable(trace: &ExecutionTrace) -> Option<Error> {
     Some(Error::CrossesFrames { step })
 }
 
-/// How a trace is cut, with the circuit that was asked for or the one that fits it.
+/// How a trace is cut, with the circuit that was asked for or the one that fits it. Nothing of this needs keys.
 pub(crate) fn plan(trace: &ExecutionTrace, args: &ChunkArgs) -> Result<Plan, Error> {
     if let Some(error) = unprovable(trace) {
         return Err(error);
     }
-    let k = match args.k {
-        Some(k) => k,
-        None => fitting_k(trace, args)?,
-    };
-    plan_of(trace, args, k)
+    let k = args.k.unwrap_or(GREATEST_CHOSEN_K);
+    let config = cut(KeygenConfig::new(k, PathBuf::new(), LOOKUP_BITS), args);
+    fitted(config, trace, args)?.plan(trace)
 }
 
-/// Nothing of this needs keys.
-fn plan_of(trace: &ExecutionTrace, args: &ChunkArgs, k: u32) -> Result<Plan, Error> {
-    cut(KeygenConfig::new(k, PathBuf::new(), LOOKUP_BITS), args).plan(trace)
+/// With the circuit that fits a trace, if none was asked for.
+fn fitted(
+    config: KeygenConfig,
+    trace: &ExecutionTrace,
+    args: &ChunkArgs,
+) -> Result<KeygenConfig, Error> {
+    match args.k {
+        Some(_) => Ok(config),
+        None => config.fitting(trace),
+    }
 }
 
 /// The same, cut as asked for.
@@ -268,26 +273,6 @@ fn cut(mut config: KeygenConfig, args: &ChunkArgs) -> KeygenConfig {
         config = config.with_whole_program();
     }
     config
-}
-
-/// The least `k` at which chunks need not be shorter than asked for, or at which one chunk holds the run;
-/// [`GREATEST_CHOSEN_K`] if none up to it does.
-fn fitting_k(trace: &ExecutionTrace, args: &ChunkArgs) -> Result<u32, Error> {
-    let steps = trace.steps().len().max(1);
-    let chunk_size = args.chunk_size.map_or(steps, |steps| steps as usize);
-    let chunk_size = chunk_size.clamp(1, steps);
-    let chunks = steps.div_ceil(chunk_size);
-    // A step takes at least a row.
-    let enough_rows = |k: &u32| chunk_size >> k == 0;
-    for k in (Shape::MIN_K..GREATEST_CHOSEN_K).filter(enough_rows) {
-        match plan_of(trace, args, k) {
-            Ok(plan) if plan.chunk_count() <= chunks => return Ok(k),
-            // Too small.
-            Ok(_) | Err(Error::Shape(_) | Error::Witness(WitnessError::Program(_))) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(GREATEST_CHOSEN_K)
 }
 
 /// Where keys are kept.
@@ -333,11 +318,8 @@ pub(crate) fn config_for(
     args: &ChunkArgs,
     common: &Common,
 ) -> Result<KeygenConfig, Failure> {
-    let k = match args.k {
-        Some(k) => k,
-        None => fitting_k(trace, args).map_err(|error| Failure::proving(common, &error))?,
-    };
-    Ok(cut(config(common, k)?, args))
+    let config = config(common, args.k.unwrap_or(GREATEST_CHOSEN_K))?;
+    fitted(cut(config, args), trace, args).map_err(|error| Failure::proving(common, &error))
 }
 
 /// Why a proof file is not for the parameters that were chosen. Compared before keys are made, which may take

@@ -4,7 +4,7 @@
 mod asm;
 #[path = "../corpora/mod.rs"]
 mod corpora;
-#[path = "../documented/mod.rs"]
+#[path = "../../src/cli/documented/tables.rs"]
 mod documented;
 mod support;
 

@@ -12,6 +12,33 @@
 //! * the outcome is the claimed one.
 //!
 //! [`verify_chunk`] checks one chunk in isolation, which proves neither program, input nor order.
+//!
+//! ```
+//! use bpf_tracer::{Input, LoadOptions, Outcome, Program};
+//! use verifier::{Claim, ExecutionProof, ExpectedOutcome, KeyId, VerifyingKey, verify_execution};
+//!
+//! /// Whether a program that is known here halts with 42, by a proof and a key that anyone may have sent.
+//! fn accepts(program: &[u8], proof: &[u8], key: &[u8], id: KeyId) -> Result<bool, String> {
+//!     let key = VerifyingKey::from_bytes(key, id).map_err(|error| error.to_string())?;
+//!     let program = Program::load(program, &LoadOptions::default()).map_err(|e| e.to_string())?;
+//!     let claim = Claim {
+//!         outcome: ExpectedOutcome::Exactly(Outcome::Halt { r0: 42 }),
+//!         ..Claim::new(program, Input::default())
+//!     };
+//!     let proof = ExecutionProof::from_bytes(proof).map_err(|error| error.to_string())?;
+//!     Ok(verify_execution(proof.chunks(), &claim, &key).is_ok())
+//! }
+//!
+//! // r0 = 42; exit
+//! let program = [0xb7, 0, 0, 0, 42, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+//! let refused = accepts(&program, b"no proof", b"no key", KeyId([0; 32]));
+//! assert!(refused.is_err(), "bytes that are something else are errors, and no panics");
+//! ```
+//!
+//! # Features
+//!
+//! `parallel` (default): proofs and columns are checked side by side, on rayon's pool. Without it, on the calling
+//! thread; halo2 itself uses rayon in any case (`docs/embedding.md`).
 #![cfg_attr(
     not(test),
     deny(
@@ -30,6 +57,7 @@ mod codec;
 mod digest;
 mod error;
 mod key;
+mod parallel;
 mod poseidon;
 mod proof;
 mod public;

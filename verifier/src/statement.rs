@@ -133,6 +133,7 @@ pub struct Commitments {
 /// What an accepted claim means: the claimed program, started at its entry on the claimed input, runs
 /// exactly [`steps`](Self::steps) steps, within the budget, and ends with [`outcome`](Self::outcome).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExecutionStatement {
     /// Identity of the program.
     pub program_id: [u8; 32],

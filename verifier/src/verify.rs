@@ -12,7 +12,6 @@ use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::VerifierSHPLONK;
 use halo2_proofs::poly::kzg::strategy::SingleStrategy;
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
-use rayon::prelude::*;
 use zk_circuits::shape::PAGE_BYTES;
 use zk_circuits::{
     ChunkInstance, Committed, Microcode, PageList, ProgramTable, first_boundary, page_column,
@@ -21,6 +20,7 @@ use zk_circuits::{
 
 use crate::error::{ChunkError, ClaimError, LinkError, VerifyError};
 use crate::key::{ProofLayout, VerifyingKey};
+use crate::parallel::map;
 use crate::poseidon::chunk_transcript;
 use crate::proof::ChunkProof;
 use crate::proof::Hints;
@@ -53,10 +53,7 @@ pub fn verify_execution(
     key: &VerifyingKey,
 ) -> Result<ExecutionStatement, VerifyError> {
     // Collected before the first error is chosen, so that it does not depend on scheduling.
-    let results: Vec<_> = proofs
-        .par_iter()
-        .map(|proof| check_chunk(proof, key))
-        .collect();
+    let results = map(proofs, |proof| check_chunk(proof, key));
     let statements = results
         .into_iter()
         .enumerate()
@@ -360,17 +357,13 @@ fn check_program(
             reason: error.to_string(),
         }
     })?;
+    let [code, immediate, target] = program_columns(&table);
     let columns = [
-        PublicColumn::Code,
-        PublicColumn::Immediate,
-        PublicColumn::Target,
+        (PublicColumn::Code, code),
+        (PublicColumn::Immediate, immediate),
+        (PublicColumn::Target, target),
     ];
-    let values = program_columns(&table);
-    let expected: Vec<_> = columns
-        .into_par_iter()
-        .zip(values.par_iter())
-        .map(|(column, values)| recompute(column, values, key))
-        .collect();
+    let expected = map(&columns, |(column, values)| recompute(*column, values, key));
     if run.program.map(Some).as_slice() == expected {
         Ok(())
     } else {

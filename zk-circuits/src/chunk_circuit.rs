@@ -54,6 +54,58 @@ impl ChunkCircuit {
     }
 }
 
+/// A chunk's advice columns, phase by phase, without the circuit being run: what it assigns.
+#[derive(Debug)]
+pub struct ChunkColumns {
+    config: ChunkConfig,
+    shape: Shape,
+    witness: Option<ChunkWitness>,
+    instance: Vec<Fr>,
+}
+
+impl ChunkColumns {
+    /// Of a chunk's witness.
+    #[must_use]
+    pub fn new(witness: ChunkWitness) -> Self {
+        let shape = witness.shape();
+        let mut cs = ConstraintSystem::default();
+        Self {
+            config: ChunkConfig::configure(&mut cs, shape),
+            shape,
+            instance: witness.instance().to_fields().to_vec(),
+            witness: Some(witness),
+        }
+    }
+
+    /// The columns of the first phase, in order of their indices, of the rows before the blinding. The witness is
+    /// given up for them: none the second time.
+    pub fn first_phase(&mut self) -> Vec<Vec<Fr>> {
+        let Some(witness) = self.witness.take() else {
+            return Vec::new();
+        };
+        let mut columns = witness.columns();
+        for column in &mut columns {
+            column.truncate(self.shape.end_row() + 1);
+        }
+        columns
+    }
+
+    /// The columns of the second phase, in order of their indices, of the circuit's fixed columns, the first phase's,
+    /// and the challenges.
+    #[must_use]
+    pub fn second_phase(
+        &self,
+        fixed: &[impl AsRef<[Fr]>],
+        first_phase: &[Vec<Fr>],
+        [alpha, beta]: [Fr; 2],
+    ) -> Vec<Vec<Fr>> {
+        let matrix = Matrix::new(first_phase, fixed, &self.instance, self.shape);
+        let mut columns = self.config.bus.assign(&matrix, alpha, beta);
+        columns.sort_by_key(|(column, _)| column.index());
+        columns.into_iter().map(|(_, values)| values).collect()
+    }
+}
+
 /// Configured columns, bus and constraints of the chunk circuit.
 #[derive(Clone, Debug)]
 pub struct ChunkConfig {

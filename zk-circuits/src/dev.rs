@@ -320,6 +320,33 @@ pub fn describe(witness: &ChunkWitness, row: usize) -> String {
     )
 }
 
+/// The step that a row belongs to, counted from 0 over the whole run; of a row outside of the steps, the nearest one.
+#[must_use]
+pub fn step_of(witness: &ChunkWitness, row: usize) -> u64 {
+    let instance = witness.instance();
+    let first = instance.steps_in;
+    let last = instance.steps_out.saturating_sub(1).max(first);
+    let Some(index) = row.checked_sub(FIRST_ROW) else {
+        return first;
+    };
+    let Some(values) = witness.rows.get(index) else {
+        return last;
+    };
+    // Behind an instruction's first row, it has been counted.
+    let begun = values[Cell::Count] as u64;
+    let step = begun.saturating_sub(u64::from(values[Cell::First] != 1));
+    step.clamp(first, last)
+}
+
+/// The witness of a chunk, with nothing to hide in its reserved rows.
+///
+/// # Errors
+/// If there is no such chunk.
+pub fn witness(plan: &Plan, chunk: usize) -> Result<ChunkWitness, crate::WitnessError> {
+    let reserved = [[Fr::zero(); crate::RESERVED_ROWS]; Committed::COUNT];
+    plan.witness(chunk, &reserved)
+}
+
 /// A field element as a signed number where it is small.
 fn show(value: &Fr) -> String {
     for (sign, value) in [("", *value), ("-", -value)] {

@@ -4,6 +4,20 @@
 //! [`Plan`] cuts an execution trace into chunks and knows the memory at every boundary; each chunk's
 //! [`ChunkWitness`] fills one [`ChunkCircuit`], which is the same for all programs and inputs. Its
 //! public values are a [`ChunkInstance`] and the commitments of the [`Committed`] columns.
+//!
+#![cfg_attr(feature = "vm", doc = "```")]
+#![cfg_attr(not(feature = "vm"), doc = "```ignore")]
+//! use zk_circuits::{Plan, Shape};
+//!
+//! // r0 = 42; r0 += r0; exit
+//! let code = [0xb7, 0, 0, 0, 42, 0, 0, 0, 0x0f, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+//! let trace = bpf_tracer::execute_and_trace(&code)?;
+//!
+//! // Two steps a chunk, in circuits of 2^10 rows.
+//! let plan = Plan::new(&trace, Shape::new(10, 8)?, Some(2))?;
+//! assert_eq!((plan.chunk_count(), plan.chunk_steps(0), plan.chunk_steps(1)), (2, 2, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod builder;
 mod bus;
@@ -30,7 +44,7 @@ mod witness;
 pub use builder::MAX_DEGREE;
 pub use bus::Bus;
 pub use cell::{Cell, Row};
-pub use chunk_circuit::{ChunkCircuit, ChunkConfig};
+pub use chunk_circuit::{ChunkCircuit, ChunkColumns, ChunkConfig};
 pub use class::Class;
 pub use error::{ProgramError, ShapeError, WitnessError};
 pub use instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};

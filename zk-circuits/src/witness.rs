@@ -385,7 +385,7 @@ impl<'a> Matrix<'a> {
 
     pub(crate) fn new(
         advice: &'a [Vec<Fr>],
-        fixed: &'a [Vec<Fr>],
+        fixed: &'a [impl AsRef<[Fr]>],
         instance: &'a [Fr],
         shape: Shape,
     ) -> Self {
@@ -394,7 +394,7 @@ impl<'a> Matrix<'a> {
             columns[index] = column;
         }
         for (index, column) in fixed.iter().enumerate() {
-            columns[Self::FIXED + index] = column;
+            columns[Self::FIXED + index] = column.as_ref();
         }
         columns[Self::INSTANCE] = instance;
         Self { columns, shape }

@@ -357,6 +357,25 @@ fn carry(mut l: [__m512i; 5]) -> [__m512i; 5] {
     five!(I => and(l[I], mask))
 }
 
+/// Montgomery's reduction; carries are left.
+#[inline(always)]
+fn reduced<F: Constants>(mut t: [__m512i; 10]) -> [__m512i; 5] {
+    let p = five!(I => set(F::P[I]));
+    let inverse = set(F::INVERSE);
+    let zero = set(0);
+    for i in 0..5 {
+        let q = lo(zero, t[i], inverse);
+        for j in 0..5 {
+            t[i + j] = lo(t[i + j], q, p[j]);
+        }
+        t[i + 1] = plus(t[i + 1], shr::<52>(t[i]));
+        for j in 0..5 {
+            t[i + j + 1] = hi(t[i + j + 1], q, p[j]);
+        }
+    }
+    [t[5], t[6], t[7], t[8], t[9]]
+}
+
 impl<F: Constants> Eight<F> {
     #[inline(always)]
     fn new(limbs: [__m512i; 5]) -> Self {
@@ -386,6 +405,7 @@ impl<F: Constants> Packed for Eight<F> {
     type Scalar = F;
     type Single = [u64; 5];
     type Wide = [__m512i; 10];
+    type Loose = [__m512i; 5];
     const LANES: usize = 8;
 
     fn single(scalar: &F) -> [u64; 5] {
@@ -457,21 +477,32 @@ impl<F: Constants> Packed for Eight<F> {
         t
     }
     #[inline(always)]
-    fn wide_reduce(mut t: [__m512i; 10]) -> Self {
-        let p = five!(I => set(F::P[I]));
-        let inverse = set(F::INVERSE);
-        let zero = set(0);
-        for i in 0..5 {
-            let q = lo(zero, t[i], inverse);
-            for j in 0..5 {
-                t[i + j] = lo(t[i + j], q, p[j]);
-            }
-            t[i + 1] = plus(t[i + 1], shr::<52>(t[i]));
-            for j in 0..5 {
-                t[i + j + 1] = hi(t[i + j + 1], q, p[j]);
-            }
-        }
-        Self::new(carry([t[5], t[6], t[7], t[8], t[9]]))
+    fn wide_reduce(t: [__m512i; 10]) -> Self {
+        Self::tight(reduced::<F>(t))
+    }
+    #[inline(always)]
+    fn loose(self) -> [__m512i; 5] {
+        self.0
+    }
+    #[inline(always)]
+    fn tight(loose: [__m512i; 5]) -> Self {
+        Self::new(carry(loose))
+    }
+    #[inline(always)]
+    fn loose_add(a: [__m512i; 5], b: [__m512i; 5]) -> [__m512i; 5] {
+        five!(I => plus(a[I], b[I]))
+    }
+    #[inline(always)]
+    fn loose_sub(a: [__m512i; 5], b: [__m512i; 5]) -> [__m512i; 5] {
+        five!(I => minus(plus(a[I], set(F::MULTIPLES[1][I])), b[I]))
+    }
+    #[inline(always)]
+    fn loose_sub_sum(a: [__m512i; 5], b: [__m512i; 5]) -> [__m512i; 5] {
+        five!(I => minus(plus(a[I], set(F::MULTIPLES[2][I])), b[I]))
+    }
+    #[inline(always)]
+    fn loose_mul(self, other: Self) -> [__m512i; 5] {
+        reduced::<F>(Self::wide_add(Self::wide_zero(), self, other))
     }
     #[inline(always)]
     fn reduce(self) -> Self {

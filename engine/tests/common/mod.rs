@@ -1,5 +1,6 @@
 //! A circuit with everything that a constraint system can have.
 
+pub(crate) mod random;
 pub(crate) mod recorder;
 
 use ff::Field;
@@ -12,6 +13,23 @@ use halo2_proofs::poly::Rotation;
 use halo2curves::bn256::Fr;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+
+/// A circuit with its public values.
+pub(crate) trait Public: Circuit<Fr> + Clone {
+    fn public(&self) -> Vec<Vec<Fr>>;
+}
+
+impl Public for Toy {
+    fn public(&self) -> Vec<Vec<Fr>> {
+        vec![self.instance()]
+    }
+}
+
+impl Public for random::Random {
+    fn public(&self) -> Vec<Vec<Fr>> {
+        self.instances()
+    }
+}
 
 /// What a [`Toy`] has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +106,8 @@ impl Circuit<Fr> for Toy {
     }
 
     fn configure_with_params(meta: &mut ConstraintSystem<Fr>, parts: Parts) -> Config {
+        // halo2-axiom takes five for the degree of whatever has a higher one and does not say so.
+        meta.set_minimum_degree(parts.degree);
         let config = Config {
             a: meta.advice_column(),
             b: meta.advice_column(),

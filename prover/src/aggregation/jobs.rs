@@ -7,7 +7,7 @@ use aggregation::{AggregationCircuit, Layer, SPAN_VALUES, Snark, SnarkError, acc
 use ff::PrimeField;
 use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
 use halo2curves::bn256::{Fr, G1Affine};
-use rand_core::OsRng;
+use rand_core::RngCore;
 use snark_verifier::loader::native::NativeLoader;
 use snark_verifier::system::halo2::transcript::evm::EvmTranscript;
 use verifier::{
@@ -20,6 +20,8 @@ use super::{AggregationConfig, AggregationEvent};
 use crate::create::ProofKey;
 use crate::error::{AggregationFailure, Error, io_error};
 use crate::files::write_whole;
+use crate::keys::Engine;
+use crate::rng::fresh;
 
 const MAGIC: [u8; 8] = *b"zkbpfSPN";
 const FORMAT: u8 = 1;
@@ -190,7 +192,7 @@ impl Aggregator {
             chunk_key: self.keys.chunk().id(),
         };
         let key = self.keys.aggregate_key()?;
-        let (instance, proof) = self.prove(LayerKind::Root, &layer, observer, || {
+        let (instance, proof) = self.prove(LayerKind::Root, &layer, observer, fresh(), || {
             EvmTranscript::<G1Affine, NativeLoader, _, _>::new(Vec::new())
         })?;
         let proof = proof.finalize();
@@ -284,8 +286,9 @@ impl Aggregator {
         layer: &Layer<'_>,
         observer: Observer<'_>,
     ) -> Result<SpanProof, Error> {
-        let (instance, transcript) =
-            self.prove(kind, layer, observer, || chunk_transcript(Vec::new()))?;
+        let (instance, transcript) = self.prove(kind, layer, observer, fresh(), || {
+            chunk_transcript(Vec::new())
+        })?;
         let proof = SpanProof {
             layer: kind,
             instance,
@@ -295,12 +298,13 @@ impl Aggregator {
         Ok(proof)
     }
 
-    /// halo2's proof of a layer's circuit.
+    /// The proof of a layer's circuit.
     fn prove<E: EncodedChallenge<G1Affine>, T: TranscriptWrite<G1Affine, E>>(
         &self,
         kind: LayerKind,
         layer: &Layer<'_>,
         observer: Observer<'_>,
+        rng: impl RngCore,
         transcript: impl FnOnce() -> T,
     ) -> Result<(Vec<Fr>, T), Error> {
         let span = tracing::info_span!("aggregate", layer = kind.name());
@@ -312,28 +316,41 @@ impl Aggregator {
             shape: key.shape,
             cells: key.cells.advice,
         });
-        let circuit = AggregationCircuit::prover(
-            key.shape,
-            self.keys.generator(),
-            layer,
-            key.break_points.clone(),
-        )
-        .map_err(|reason| failed(kind, reason))?;
-        let instance = circuit.instance();
-        let params = self.keys.params(kind)?;
+        let circuit = self.circuit(kind, layer)?;
         let mut transcript = transcript();
+        let engine = self.config.chunk.engine();
+        self.prove_circuit(kind, engine, &circuit, rng, &mut transcript)?;
+        Ok((circuit.instance(), transcript))
+    }
+
+    fn circuit(&self, kind: LayerKind, layer: &Layer<'_>) -> Result<AggregationCircuit, Error> {
+        let key = self.keys.proving(kind)?;
+        let generator = self.keys.generator();
+        AggregationCircuit::prover(key.shape, generator, layer, key.break_points.clone())
+            .map_err(|reason| failed(kind, reason))
+    }
+
+    fn prove_circuit<E: EncodedChallenge<G1Affine>, T: TranscriptWrite<G1Affine, E>>(
+        &self,
+        kind: LayerKind,
+        engine: Engine,
+        circuit: &AggregationCircuit,
+        rng: impl RngCore,
+        transcript: &mut T,
+    ) -> Result<(), Error> {
+        let key = self.keys.proving(kind)?;
+        let params = self.keys.params(kind)?;
         let proof_key = ProofKey {
             params: &params,
             proving: &key.proving,
             fast: &key.fast,
         };
-        let engine = self.config.chunk.engine();
-        let proved = proof_key.prove(engine, circuit.builder, &instance, OsRng, &mut transcript);
+        let instance = circuit.instance();
+        let proved = proof_key.prove(engine, &circuit.builder, &instance, rng, transcript);
         proved.map_err(|error| Error::Aggregation {
             layer: kind.name(),
             reason: AggregationFailure::Prove(error.to_string()),
-        })?;
-        Ok((instance, transcript))
+        })
     }
 
     fn reuse_or(
@@ -401,4 +418,54 @@ fn whole_run(chunks: &[ChunkProof]) -> Result<verifier::WholeRun, Error> {
     let span = whole.ok_or(Error::SelfCheck(VerifyError::Empty))?;
     span.whole()
         .map_err(|reason| Error::SelfCheck(VerifyError::Link { chunk: end, reason }))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::create::tests::recorder::Recorder;
+    use crate::keys::KeygenConfig;
+    use crate::usage::{Stopwatch, peak_rss_bytes};
+
+    /// Both provers make the same proof of a leaf.
+    #[test]
+    #[ignore = "ten minutes and 10 GiB: cargo test --release -p prover --lib leaves -- --ignored --nocapture"]
+    #[expect(clippy::print_stderr, reason = "the figures are what the test shows")]
+    fn leaves_are_the_same() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let code = [0xb7, 0, 0, 0, 42, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+        let trace = bpf_tracer::execute_and_trace(&code).expect("runs");
+        let fast = KeygenConfig::new(10, directory.path(), 8).with_insecure_test_srs();
+        let chunks = crate::prove_execution_chunked(&trace, &fast).expect("proved");
+        let aggregator = Aggregator::new(&AggregationConfig::new(&fast)).expect("parameters");
+        let chunk = Snark {
+            protocol: aggregator.keys.chunk_protocol(),
+            instance: chunks[0].instance.to_fields().to_vec(),
+            proof: chunks[0].proof.clone(),
+        };
+        // One circuit for both: points that help it to add are drawn at random.
+        let layer = Layer::Leaf { chunk: &chunk };
+        let circuit = aggregator
+            .circuit(LayerKind::Leaf, &layer)
+            .expect("a circuit");
+        let prove = |engine| {
+            let watch = Stopwatch::start();
+            let rng = ChaCha20Rng::seed_from_u64(4);
+            let mut recorder = Recorder::default();
+            aggregator
+                .prove_circuit(LayerKind::Leaf, engine, &circuit, rng, &mut recorder)
+                .expect("proved");
+            let seconds = watch.cpu().unwrap_or_default().as_secs_f64();
+            let peak = peak_rss_bytes().unwrap_or_default() >> 20;
+            eprintln!("{engine:?}: {seconds:.1} processor seconds, peak so far {peak} MiB");
+            recorder
+        };
+        let fast = prove(Engine::Fast);
+        let stock = prove(Engine::Stock);
+        let key = aggregator.keys.proving(LayerKind::Leaf).expect("keys");
+        fast.assert_same(&stock, key.proving.get_vk().cs());
+    }
 }

@@ -85,6 +85,7 @@ impl CacheState {
 
 /// Something in a cache directory that is the cache's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheEntry {
     /// Its file name.
     pub name: String,

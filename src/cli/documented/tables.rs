@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-const PAGE: &str = include_str!("../../docs/cli.md");
+const PAGE: &str = include_str!("../../../docs/cli.md");
 
 /// The first cells of the tables with this header below a heading, as pairs with the second.
 pub(crate) fn table(heading: &str, header: &str) -> Vec<(String, String)> {

@@ -1,0 +1,69 @@
+//! Which size of circuit a run is proved with.
+
+use bpf_tracer::ExecutionTrace;
+use zk_circuits::{CircuitSize, Shape, WitnessError};
+
+use crate::error::Error;
+use crate::keys::KeygenConfig;
+use crate::memory::Footprint;
+
+/// Rows of a small circuit that one more chunk is worth avoiding for: it is one more proof to keep, to verify and
+/// to aggregate.
+const ROWS_OF_A_CHUNK: u64 = 1 << 12;
+
+impl KeygenConfig {
+    /// With the size of circuit that proves a trace with the least work; the size so far is the greatest that is
+    /// considered.
+    ///
+    /// That is the least in which one chunk holds the run, or chunks as long as asked for. If none does, proving
+    /// takes as many circuits as there are chunks, of which the last is seldom full: the size for which rows and
+    /// columns of all chunks are fewest. Runs that are aggregated are better off with few and great chunks: these
+    /// are asked for by their size.
+    ///
+    /// # Errors
+    /// If the trace cannot be cut into chunks.
+    pub fn fitting(self, trace: &ExecutionTrace) -> Result<Self, Error> {
+        if let Some(step) = trace.crosses_frames() {
+            return Err(Error::CrossesFrames { step });
+        }
+        let greatest = self.shape()?;
+        let steps = trace.steps().len().max(1);
+        let asked_for = self
+            .chunk_size()
+            .map(|steps_of_one| steps.div_ceil(steps_of_one));
+        let mut best = None;
+        for k in Shape::MIN_K..=greatest.k() {
+            let config = self.with_size(k);
+            let shape = config.shape()?;
+            // A step takes at least a row.
+            if steps.div_ceil(shape.rows()) > asked_for.unwrap_or(usize::MAX) && k < greatest.k() {
+                continue;
+            }
+            let chunks = match config.plan(trace) {
+                Ok(plan) => plan.chunk_count(),
+                // Too small for the program or the memory that it touches.
+                Err(Error::Shape(_) | Error::Witness(WitnessError::Program(_)))
+                    if k < greatest.k() =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if chunks <= asked_for.unwrap_or(1) {
+                return Ok(config);
+            }
+            let fits = self.memory_budget().is_none_or(|budget| {
+                let footprint = Footprint::of(shape, config.engine());
+                footprint.process(1) <= budget
+            });
+            let columns = CircuitSize::of(shape).advice_columns as u64;
+            let work = chunks as u64 * columns * (shape.rows() as u64 + ROWS_OF_A_CHUNK);
+            // Fewer chunks if it is the same.
+            if (fits || best.is_none()) && best.as_ref().is_none_or(|(least, _)| work <= *least) {
+                best = Some((work, config));
+            }
+        }
+        // The greatest size was planned, or has failed.
+        Ok(best.map_or(self, |(_, config)| config))
+    }
+}

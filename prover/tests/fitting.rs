@@ -1,0 +1,70 @@
+//! Which size of circuit is chosen for a run. No keys are made.
+
+mod common;
+
+use bpf_tracer::ExecutionTrace;
+use common::{config as of_ten_steps, trace};
+use prover::{Error, KeygenConfig};
+use zk_circuits::CircuitSize;
+
+fn config(greatest: u32) -> KeygenConfig {
+    KeygenConfig::new(greatest, std::env::temp_dir(), 8)
+}
+
+fn chosen(config: KeygenConfig, trace: &ExecutionTrace) -> (u32, usize) {
+    let config = config.fitting(trace).expect("a size");
+    let plan = config.plan(trace).expect("fits");
+    (config.shape().expect("a size").k(), plan.chunk_count())
+}
+
+#[test]
+fn a_run_that_fits_takes_the_least_circuit() {
+    assert_eq!(chosen(config(17), &trace(25, 5)), (10, 1));
+    let (k, chunks) = chosen(config(17), &trace(900, 5));
+    assert_eq!((k, chunks), (11, 1), "some of 1,024 rows are taken");
+    assert_eq!(chosen(config(12), &trace(900, 5)), (11, 1));
+}
+
+#[test]
+fn chunks_as_long_as_asked_for_take_the_least_circuit() {
+    let short = trace(25, 5);
+    assert_eq!(chosen(of_ten_steps().clone(), &short), (10, 3));
+    let trace = trace(900, 5);
+    assert_eq!(chosen(config(17).with_chunk_size(450), &trace), (10, 2));
+    assert_eq!(chosen(config(17).with_chunk_size(300), &trace), (10, 3));
+    // Chunks are never longer than the run.
+    assert_eq!(chosen(config(17).with_chunk_size(9_000), &trace), (11, 1));
+}
+
+/// The last of a few large chunks is nearly empty, many small ones are not.
+#[test]
+fn a_long_run_takes_the_least_work() {
+    let greatest = 14;
+    let mut sizes = std::collections::BTreeSet::new();
+    for steps in [17_000, 23_000, 31_000, 36_000] {
+        let trace = trace(steps, 5);
+        let work = |k: u32| {
+            let config = config(k);
+            let shape = config.shape().expect("a size");
+            let chunks = config.plan(&trace).expect("fits").chunk_count();
+            let columns = CircuitSize::of(shape).advice_columns;
+            (chunks * columns * shape.rows(), chunks)
+        };
+        let (k, chunks) = chosen(config(greatest), &trace);
+        let (least, _) = work(k);
+        assert!(chunks > 1);
+        for other in k + 1..=greatest {
+            // More chunks only for less work.
+            let (other, of_other) = work(other);
+            assert!(of_other < chunks && least < other, "{steps} steps, k = {k}");
+        }
+        sizes.insert(k);
+    }
+    assert!(sizes.len() > 1, "{sizes:?}");
+}
+
+#[test]
+fn a_size_that_is_none_is_an_error() {
+    let failed = config(40).fitting(&trace(25, 5));
+    assert!(matches!(failed, Err(Error::Shape(_))));
+}
