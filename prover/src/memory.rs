@@ -26,7 +26,7 @@ const KEY_COLUMNS: u64 = 3;
 /// Values and coefficients.
 const FORMS: u64 = 2;
 /// What the process takes besides.
-const BASE_BYTES: u64 = 24 << 20;
+const BASE_BYTES: u64 = 16 << 20;
 
 /// What proving with circuits of one shape takes of memory: an estimate.
 #[derive(Clone, Copy, Debug)]
