@@ -49,7 +49,7 @@ pub(crate) fn trace(steps: usize, first: u64) -> ExecutionTrace {
     let program = program(count as i32, (steps - 5) % 3);
     let trace = Tracer::new(&program)
         .input(input(first))
-        .step_limit(100_000)
+        .step_limit(1000.max(steps as u64))
         .trace();
     let trace = trace.expect("the input fits");
     assert_eq!(trace.instruction_count(), steps as u64);
