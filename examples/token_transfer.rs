@@ -98,14 +98,9 @@ fn prove(
         .step_limit(BUDGET)
         .trace()?;
     let keys = tempfile::tempdir()?;
-    let config = (10..=17)
-        .map(|k| KeygenConfig::new(k, keys.path(), 8).with_insecure_test_srs())
-        .find(|config| {
-            config
-                .plan(&trace)
-                .is_ok_and(|plan| plan.chunk_count() == 1)
-        })
-        .ok_or("the run does not fit one chunk")?;
+    let config = KeygenConfig::new(17, keys.path(), 8)
+        .with_insecure_test_srs()
+        .fitting(&trace)?;
     let proofs = prove_execution_chunked(&trace, &config)?;
 
     // The verifier says what the accounts are afterwards.

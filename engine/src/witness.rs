@@ -1,7 +1,6 @@
 //! Commits to advice columns phase by phase, as halo2 does: those that a circuit assigns when it is run, or
 //! columns as they are.
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use ff::{BatchInvert, Field};
@@ -104,11 +103,7 @@ impl<A: AdviceColumns> AdviceSource for Given<'_, A> {
             Committed::<'_, B, E, R, T>::new(prepared, pk, instances, rng, transcript);
         while let Some(phase) = committed.phases.get(committed.phase) {
             let count = phase.columns.len();
-            let known: Vec<Fr> = {
-                let mut known: Vec<_> = committed.challenges.iter().collect();
-                known.sort_by_key(|(index, _)| **index);
-                known.into_iter().map(|(_, value)| *value).collect()
-            };
+            let known: Vec<Fr> = committed.challenges.iter().flatten().copied().collect();
             let filling = part("filling columns");
             let columns = self.0.phase(committed.phase, &committed.advice, &known)?;
             drop(filling);
@@ -117,7 +112,7 @@ impl<A: AdviceColumns> AdviceSource for Given<'_, A> {
             }
             committed.commit(columns)?;
         }
-        committed.finish(pk)
+        committed.finish()
     }
 }
 
@@ -159,7 +154,7 @@ impl<C: Circuit<Fr>> AdviceSource for Run<'_, C> {
                 return Err(error);
             }
         }
-        collection.committed.finish(pk)
+        collection.committed.finish()
     }
 }
 
@@ -170,7 +165,8 @@ struct Committed<'a, B: Backend, E, R, T> {
     phases: Vec<Phase>,
     phase: usize,
     advice: Vec<Vec<Fr>>,
-    challenges: HashMap<usize, Fr>,
+    /// By index, as far as they are known.
+    challenges: Vec<Option<Fr>>,
     rng: &'a mut R,
     transcript: &'a mut T,
     /// Public values that the transcript does not have yet.
@@ -199,7 +195,7 @@ where
             phases: phases(cs),
             phase: 0,
             advice: vec![Vec::new(); cs.num_advice_columns()],
-            challenges: HashMap::new(),
+            challenges: vec![None; cs.num_challenges()],
             rng,
             transcript,
             public: instances.concat(),
@@ -236,15 +232,13 @@ where
         }
         for challenge in &phase.challenges {
             let value = *self.transcript.squeeze_challenge_scalar::<()>();
-            self.challenges.insert(*challenge, value);
+            self.challenges[*challenge] = Some(value);
         }
         Ok(())
     }
 
-    fn finish(self, pk: &ProvingKey<G1Affine>) -> Result<Witness, Error> {
-        let challenges = 0..pk.get_vk().cs().num_challenges();
-        let challenges = challenges.map(|index| self.challenges.get(&index).copied());
-        let challenges: Option<Vec<_>> = challenges.collect();
+    fn finish(self) -> Result<Witness, Error> {
+        let challenges: Option<Vec<_>> = self.challenges.into_iter().collect();
         Ok(Witness {
             challenges: challenges.ok_or(Error::Synthesis)?,
             advice: self.advice,
@@ -355,8 +349,9 @@ where
     }
 
     fn get_challenge(&self, challenge: Challenge) -> Value<Fr> {
-        let known = self.committed.challenges.get(&challenge.index());
-        known.map_or_else(Value::unknown, |value| Value::known(*value))
+        let known = self.committed.challenges.get(challenge.index());
+        let known = known.copied().flatten();
+        known.map_or_else(Value::unknown, Value::known)
     }
 
     fn push_namespace<NR: Into<String>, N: FnOnce() -> NR>(&mut self, _: N) {}

@@ -3,6 +3,7 @@
 use bpf_tracer::ExecutionTrace;
 use zk_circuits::{CircuitSize, Shape, WitnessError};
 
+use crate::chunks::Schedule;
 use crate::error::Error;
 use crate::keys::KeygenConfig;
 use crate::memory::Footprint;
@@ -52,10 +53,9 @@ impl KeygenConfig {
             if chunks <= asked_for.unwrap_or(1) {
                 return Ok(config);
             }
-            let fits = self.memory_budget().is_none_or(|budget| {
-                let footprint = Footprint::of(shape, config.engine());
-                footprint.process(1) <= budget
-            });
+            let fits = Footprint::of(shape, self.engine())
+                .chunks_at_once(Schedule::Sequential, 1, self.memory_budget())
+                .is_ok();
             let columns = CircuitSize::of(shape).advice_columns as u64;
             let work = chunks as u64 * columns * (shape.rows() as u64 + ROWS_OF_A_CHUNK);
             // Fewer chunks if it is the same.

@@ -305,16 +305,8 @@ impl Fixture {
                 executable: account.executable,
             })
         };
-        let before = input
-            .accounts
-            .iter()
-            .map(state)
-            .collect::<Result<Vec<_>, _>>()?;
-        let after = output
-            .resulting_accounts
-            .iter()
-            .map(state)
-            .collect::<Result<Vec<_>, _>>()?;
+        let before = all(&input.accounts, state)?;
+        let after = all(&output.resulting_accounts, state)?;
         let metas = input.instr_accounts.iter();
         let metas = metas.map(|meta| (meta.index, meta.is_signer, meta.is_writable));
         let invocation = invocation(program_id, &input.data, &before, &metas)?;
@@ -366,16 +358,8 @@ impl Fixture {
                 executable: account.executable,
             })
         };
-        let before = input
-            .accounts
-            .iter()
-            .map(state)
-            .collect::<Result<Vec<_>, _>>()?;
-        let after = output
-            .modified_accounts
-            .iter()
-            .map(state)
-            .collect::<Result<Vec<_>, _>>()?;
+        let before = all(&input.accounts, state)?;
+        let after = all(&output.modified_accounts, state)?;
         let metas = input.instr_accounts.iter();
         let metas = metas.map(|meta| (meta.index, meta.is_signer, meta.is_writable));
         let invocation = invocation(program_id, &input.data, &before, &metas)?;
@@ -425,6 +409,14 @@ fn required<T>(part: Option<T>, what: &'static str) -> Result<T, FixtureError> {
 
 fn address(bytes: &[u8], what: &'static str) -> Result<Pubkey, FixtureError> {
     required(bytes.try_into().ok(), what)
+}
+
+/// The states of accounts in one layout.
+fn all<A>(
+    accounts: &[A],
+    state: impl Fn(&A) -> Result<State, FixtureError>,
+) -> Result<Vec<State>, FixtureError> {
+    accounts.iter().map(state).collect()
 }
 
 /// The invocation whose accounts are these states: by index, whether they sign, whether they may be written. An

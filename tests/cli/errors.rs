@@ -3,7 +3,8 @@
 use std::fs;
 
 use crate::support::{
-    INPUT, PROVED, example, in_shell, increment, scratch, text, with_keys, with_stdin, zkbpf,
+    INPUT, PROVED, example, in_shell, increment, refused, scratch, text, with_keys, with_stdin,
+    zkbpf,
 };
 
 #[test]
@@ -80,14 +81,7 @@ fn mistakes_have_advice() {
         (vec!["run", &fib, "--inptu", "x"], 2, "'--input'"),
         (vec!["prove", &fib], 2, "--output <FILE>"),
     ] {
-        let done = zkbpf(&arguments);
-        assert_eq!(done.code, code, "{arguments:?}: {}", done.stderr);
-        assert!(
-            done.stderr.contains(advice),
-            "{arguments:?}: {}",
-            done.stderr
-        );
-        assert!(done.stdout.is_empty(), "{arguments:?}: {}", done.stdout);
+        let done = refused(&arguments, code, advice);
         assert!(
             !done.stderr.contains('\u{1b}'),
             "no colours: {}",

@@ -57,6 +57,23 @@ pub(crate) fn with_keys(arguments: &[&str]) -> Done {
     zkbpf(&[arguments, &["--insecure-test-srs", "--cache-dir", keys]].concat())
 }
 
+/// A command line that is refused with these words, and with nothing on stdout.
+pub(crate) fn refused<S: AsRef<str> + std::fmt::Debug>(
+    arguments: &[S],
+    code: i32,
+    words: &str,
+) -> Done {
+    let done = zkbpf(arguments);
+    assert_eq!(done.code, code, "{arguments:?}: {}", done.stderr);
+    assert!(
+        done.stderr.contains(words),
+        "{arguments:?}: {}",
+        done.stderr
+    );
+    assert!(done.stdout.is_empty(), "{arguments:?}: {}", done.stdout);
+    done
+}
+
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::asm::EXIT;
-use crate::support::{INPUT, call, first_word, hex_of, increment, scratch, text, zkbpf};
+use crate::support::{INPUT, call, first_word, hex_of, increment, refused, scratch, text, zkbpf};
 
 #[test]
 fn mistakes_have_exit_codes() {
@@ -114,14 +114,7 @@ fn mistakes_have_exit_codes() {
         ),
         (vec!["cache", "burn"], 2, "burn"),
     ] {
-        let done = zkbpf(&arguments);
-        assert_eq!(done.code, code, "{arguments:?}: {}", done.stderr);
-        assert!(
-            done.stderr.contains(words),
-            "{arguments:?}: {}",
-            done.stderr
-        );
-        assert!(done.stdout.is_empty(), "{arguments:?}: {}", done.stdout);
+        refused(&arguments, code, words);
     }
     let json = zkbpf(&["run", text(&nowhere), "--json"]).expect(3).json();
     assert_eq!(json["exit_code"], 3);
@@ -189,13 +182,6 @@ fn mistakes_about_sbpf_have_exit_codes() {
             "not provable yet: sol_sha256",
         ),
     ] {
-        let done = zkbpf(&arguments);
-        assert_eq!(done.code, code, "{arguments:?}: {}", done.stderr);
-        assert!(
-            done.stderr.contains(words),
-            "{arguments:?}: {}",
-            done.stderr
-        );
-        assert!(done.stdout.is_empty(), "{arguments:?}: {}", done.stdout);
+        refused(&arguments, code, words);
     }
 }
