@@ -2,7 +2,7 @@
 //!
 //! A kernel is generic over a [`Backend`], which says how many elements one value holds and in which form
 //! they are. On AVX-512 that is eight elements in radix 2^52 and Montgomery form modulo 2^260 (the *work
-//! form*), elsewhere one element of halo2curves, whose form is modulo 2^256.
+//! form*), elsewhere an array of halo2curves' elements, whose form is modulo 2^256.
 //!
 //! Values are not always smaller than the modulus `p`. The *bound* of a value is the number of `p` it is
 //! below: additions add bounds, a product of bounds `a` and `b` with `a * b <= 84` has bound 2, and so do
@@ -130,126 +130,165 @@ pub(crate) fn integer<F: PrimeField<Repr = [u8; 32]>>(scalar: &F) -> Words {
     words
 }
 
-/// One element at a time, with halo2curves' arithmetic: for every machine.
+/// With halo2curves' arithmetic: for every machine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
-/// One element.
+/// Elements that are computed with one after another. More than one at a time, so that kernels read whole cache
+/// lines, multiplications that do not wait for each other are near, and inversions are shared by as many.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct One<F>(F);
+pub(crate) struct Array<F>([F; ARRAY]);
 
-impl<F: Raw> Packed for One<F> {
+const ARRAY: usize = 8;
+
+impl<F: Raw> Array<F> {
+    #[inline(always)]
+    fn zip(self, other: Self, operation: impl Fn(F, F) -> F) -> Self {
+        let mut result = self;
+        for (a, b) in result.0.iter_mut().zip(other.0) {
+            *a = operation(*a, b);
+        }
+        result
+    }
+}
+
+impl<F: Raw> Packed for Array<F> {
     type Scalar = F;
     type Single = F;
-    type Wide = F;
-    type Loose = F;
-    const LANES: usize = 1;
+    type Wide = Self;
+    type Loose = Self;
+    const LANES: usize = ARRAY;
 
     fn single(scalar: &F) -> F {
         *scalar
     }
     #[inline(always)]
     fn splat(single: &F) -> Self {
-        Self(*single)
+        Self([*single; ARRAY])
     }
     #[inline(always)]
     fn load(words: &[Words]) -> Self {
-        Self(F::from_raw_words(words[0]))
+        let mut elements = [F::ZERO; ARRAY];
+        for (element, words) in elements.iter_mut().zip(words) {
+            *element = F::from_raw_words(*words);
+        }
+        Self(elements)
     }
     #[inline(always)]
     fn load_std(words: &[Words]) -> Self {
-        Self(F::from_raw_words(words[0]))
+        Self::load(words)
     }
     #[inline(always)]
     fn store(self, words: &mut [Words]) {
-        words[0] = self.0.to_raw();
+        for (words, element) in words.iter_mut().zip(self.0) {
+            *words = element.to_raw();
+        }
     }
     #[inline(always)]
     fn store_std(self, words: &mut [Words]) {
-        words[0] = self.0.to_raw();
+        self.store(words);
     }
     fn store_int(self, words: &mut [Words]) {
-        words[0] = integer(&self.0);
+        for (words, element) in words.iter_mut().zip(self.0) {
+            *words = integer(&element);
+        }
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
+        self.zip(other, |a, b| a + b)
     }
     #[inline(always)]
     fn sub<const LOG: usize>(self, other: Self) -> Self {
-        Self(self.0 - other.0)
+        self.zip(other, |a, b| a - b)
     }
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        Self(self.0 * other.0)
+        self.zip(other, |a, b| a * b)
     }
     #[inline(always)]
-    fn wide_zero() -> F {
-        F::ZERO
+    fn wide_zero() -> Self {
+        Self([F::ZERO; ARRAY])
     }
     #[inline(always)]
-    fn wide_add(wide: F, a: Self, b: Self) -> F {
-        wide + a.0 * b.0
+    fn wide_add(wide: Self, a: Self, b: Self) -> Self {
+        wide.add(a.mul(b))
     }
     #[inline(always)]
-    fn wide_reduce(wide: F) -> Self {
-        Self(wide)
+    fn wide_reduce(wide: Self) -> Self {
+        wide
     }
     #[inline(always)]
     fn reduce(self) -> Self {
         self
     }
     #[inline(always)]
-    fn loose(self) -> F {
-        self.0
+    fn loose(self) -> Self {
+        self
     }
     #[inline(always)]
-    fn tight(loose: F) -> Self {
-        Self(loose)
+    fn tight(loose: Self) -> Self {
+        loose
     }
     #[inline(always)]
-    fn loose_add(a: F, b: F) -> F {
-        a + b
+    fn loose_add(a: Self, b: Self) -> Self {
+        a.add(b)
     }
     #[inline(always)]
-    fn loose_sub(a: F, b: F) -> F {
-        a - b
+    fn loose_sub(a: Self, b: Self) -> Self {
+        a.sub::<1>(b)
     }
     #[inline(always)]
-    fn loose_sub_sum(a: F, b: F) -> F {
-        a - b
+    fn loose_sub_sum(a: Self, b: Self) -> Self {
+        a.sub::<2>(b)
     }
     #[inline(always)]
-    fn loose_mul(self, other: Self) -> F {
-        self.0 * other.0
+    fn loose_mul(self, other: Self) -> Self {
+        self.mul(other)
     }
     #[inline(always)]
     fn select(mask: u8, set: Self, unset: Self) -> Self {
-        if mask & 1 == 1 { set } else { unset }
+        let mut result = unset;
+        for (lane, (result, set)) in result.0.iter_mut().zip(set.0).enumerate() {
+            if mask >> lane & 1 == 1 {
+                *result = set;
+            }
+        }
+        result
     }
     #[inline(always)]
-    fn transpose(_: &mut [Self]) {}
+    fn transpose(square: &mut [Self]) {
+        for row in 1..square.len() {
+            let (above, below) = square.split_at_mut(row);
+            for (column, above) in above.iter_mut().enumerate() {
+                std::mem::swap(&mut above.0[row], &mut below[0].0[column]);
+            }
+        }
+    }
 }
 
 impl Backend for Portable {
-    type Fr = One<Fr>;
-    type Fq = One<Fq>;
+    type Fr = Array<Fr>;
+    type Fq = Array<Fq>;
 
     fn run<K: Kernel<Self>>(kernel: K) -> K::Output {
         kernel.run()
     }
     #[inline(always)]
-    fn gather(points: [&Point; MAX_LANES]) -> (One<Fq>, One<Fq>) {
-        let [a, b, c, d, e, f, g, h] = points[0].0;
-        (
-            One(Fq::from_raw_words([a, b, c, d])),
-            One(Fq::from_raw_words([e, f, g, h])),
-        )
+    fn gather(points: [&Point; MAX_LANES]) -> (Array<Fq>, Array<Fq>) {
+        let (mut x, mut y) = ([Fq::ZERO; ARRAY], [Fq::ZERO; ARRAY]);
+        for (i, point) in points.iter().take(ARRAY).enumerate() {
+            let [a, b, c, d, e, f, g, h] = point.0;
+            x[i] = Fq::from_raw_words([a, b, c, d]);
+            y[i] = Fq::from_raw_words([e, f, g, h]);
+        }
+        (Array(x), Array(y))
     }
     #[inline(always)]
-    fn scatter(x: One<Fq>, y: One<Fq>, points: &mut [Point]) {
-        let ([a, b, c, d], [e, f, g, h]) = (x.0.to_raw(), y.0.to_raw());
-        points[0] = Point([a, b, c, d, e, f, g, h]);
+    fn scatter(x: Array<Fq>, y: Array<Fq>, points: &mut [Point]) {
+        for (point, (x, y)) in points.iter_mut().zip(x.0.into_iter().zip(y.0)) {
+            let ([a, b, c, d], [e, f, g, h]) = (x.to_raw(), y.to_raw());
+            *point = Point([a, b, c, d, e, f, g, h]);
+        }
     }
 }
 

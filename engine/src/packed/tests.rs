@@ -121,7 +121,7 @@ fn check<B: Backend>() {
 }
 
 #[test]
-fn one_element_is_computed_as_halo2curves_does() {
+fn arrays_are_computed_as_halo2curves_does() {
     check::<Portable>();
 }
 
