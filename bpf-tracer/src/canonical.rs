@@ -4,6 +4,8 @@
 //! extension, a jump distance or an `lddw` pair means has been resolved here, so the interpreter and
 //! the circuit know only this table. The numbers of [`Op::encode`] are part of the program's identity.
 
+use std::fmt;
+
 use crate::syscall::Syscall;
 
 /// Where a program's segments live. Every region has a fixed base; only lengths vary.
@@ -321,4 +323,13 @@ pub enum Outcome {
         /// one that would have been next; for [`TrapKind::ExecutionOverrun`] the number of slots.
         pc: u32,
     },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Halt { r0 } => write!(f, "halt, r0 = {r0:#x}"),
+            Self::Trap { kind, pc } => write!(f, "trap {} at slot {pc}", kind.name()),
+        }
+    }
 }

@@ -53,7 +53,7 @@ pub(crate) fn execute(args: &Estimate, common: &Common) -> Result<Ending, Failur
     };
     let text = format!(
         "steps       {} in {} (k = {}), {} rows\nproof       {} bytes\nmemory      {} MiB, {} at once\n\
-         time        about {:.0} s, {:.0} s of processor time, without keys",
+         time        about {:.1} s, {:.1} s of processor time, without keys",
         found.steps,
         output::chunks(found.chunks),
         found.k,

@@ -112,7 +112,7 @@ pub(crate) fn execute(args: &Inspect, common: &Common) -> Result<Ending, Failure
          outcome     {}\nsteps       {}\nunits       {} of at most {}\ninput       {} bytes\nisa         {}\n\
          circuit     k = {}, {}, {} bytes in all\nsrs         {}\nkey         {}\n\
          program id  {}",
-        output::outcome(info.outcome),
+        info.outcome,
         json.steps,
         json.compute_units,
         json.max_steps,

@@ -91,14 +91,6 @@ impl SrsJson {
     }
 }
 
-/// How a run ended, in words.
-pub(crate) fn outcome(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Halt { r0 } => format!("halt, r0 = {r0:#x}"),
-        Outcome::Trap { kind, pc } => format!("trap {} at slot {pc}", kind.name()),
-    }
-}
-
 /// A number of chunks, in words.
 pub(crate) fn chunks(count: usize) -> String {
     match count {

@@ -196,11 +196,7 @@ pub(crate) fn execute(args: &Prove, common: &Common) -> Result<Ending, Failure> 
             verify_command: &json.verify_command,
         })?;
     }
-    output::done(
-        common,
-        &json,
-        &text(args, &json, &output::outcome(info.outcome)),
-    )
+    output::done(common, &json, &text(args, &json, &info.outcome.to_string()))
 }
 
 /// What proving will take by what chunks took before. Nothing if nobody would see it.

@@ -114,11 +114,7 @@ impl Report<'_> {
                 "instruction set",
                 trace.program().dialect().name().to_owned(),
             ),
-            (
-                "outcome",
-                "outcome",
-                super::output::outcome(trace.outcome()),
-            ),
+            ("outcome", "outcome", trace.outcome().to_string()),
             ("steps", "steps", trace.instruction_count().to_string()),
             (
                 "units",

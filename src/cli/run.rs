@@ -43,7 +43,7 @@ pub(crate) fn execute(args: &Run, common: &Common) -> Result<Ending, Failure> {
 
     let mut text = format!(
         "outcome     {}\nsteps       {}\nunits       {}\nprogram id  {}",
-        output::outcome(trace.outcome()),
+        trace.outcome(),
         json.steps,
         json.compute_units,
         json.program_id

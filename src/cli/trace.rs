@@ -84,7 +84,7 @@ pub(crate) fn execute(args: &Trace, common: &Common) -> Result<Ending, Failure> 
     };
     let text = format!(
         "outcome     {}\nsteps       {}\ntrace       {}, {bytes} bytes",
-        output::outcome(trace.outcome()),
+        trace.outcome(),
         json.steps,
         args.output.display(),
     );

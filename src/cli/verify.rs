@@ -176,7 +176,7 @@ fn wrong_trap(args: &Verify, statement: &ExecutionStatement) -> Option<String> {
         Outcome::Trap { kind, .. } if kind == expected => None,
         found => Some(format!(
             "it ends with {}, not with trap {}",
-            output::outcome(found),
+            found,
             expected.name()
         )),
     }
@@ -209,7 +209,7 @@ fn accept(
     let mut text = format!(
         "VALID\noutcome     {}\nsteps       {steps}\nunits       {}\nsrs         {}\n\
          program id  {}\ntook        {verify_ms:.0} ms",
-        output::outcome(statement.outcome),
+        statement.outcome,
         json.compute_units,
         json.srs.text(),
         json.program_id

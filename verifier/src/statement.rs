@@ -1,5 +1,7 @@
 //! What a verifier expects, and what an accepted proof means.
 
+use std::fmt;
+
 use bpf_tracer::{Environment, Input, Outcome, Program};
 use halo2curves::bn256::G1Affine;
 use zk_circuits::ChunkInstance;
@@ -16,6 +18,16 @@ pub enum ExpectedOutcome {
     Halt,
     /// In any way.
     Any,
+}
+
+impl fmt::Display for ExpectedOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(outcome) => outcome.fmt(f),
+            Self::Halt => f.write_str("halt"),
+            Self::Any => f.write_str("anything"),
+        }
+    }
 }
 
 impl ExpectedOutcome {

@@ -152,8 +152,8 @@ pub(crate) fn check_claim(
     }
     if !claim.outcome.admits(outcome) {
         return Err(exit(ClaimError::Outcome {
-            found: format!("{outcome:?}"),
-            expected: format!("{:?}", claim.outcome),
+            found: outcome.to_string(),
+            expected: claim.outcome.to_string(),
         }));
     }
     let pages = PageList::new(&hints.pages, key.shape()).map_err(|error| {

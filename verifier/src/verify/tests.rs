@@ -225,8 +225,8 @@ fn values_are_those_of_the_claim() {
     assert_eq!(of_claim(|claim| claim.compute_units = Some(4)), exit(units));
     let other = of_claim(|claim| claim.outcome = ExpectedOutcome::Exactly(Outcome::Halt { r0: 8 }));
     let outcome = ClaimError::Outcome {
-        found: "Halt { r0: 9 }".to_owned(),
-        expected: "Exactly(Halt { r0: 8 })".to_owned(),
+        found: "halt, r0 = 0x9".to_owned(),
+        expected: "halt, r0 = 0x8".to_owned(),
     };
     assert_eq!(other, exit(outcome));
     assert_eq!(
