@@ -83,6 +83,10 @@ fn unsigned(value: u128) -> Fr {
 /// The field element of a signed integer.
 #[must_use]
 pub(crate) fn field(value: i128) -> Fr {
+    // Most cells.
+    if value == 0 {
+        return Fr::ZERO;
+    }
     let magnitude = unsigned(value.unsigned_abs());
     if value < 0 { -magnitude } else { magnitude }
 }

@@ -253,26 +253,36 @@ impl BusArgument {
             .for_each(|(block, sums)| {
                 let start = rows.start + block * ROWS;
                 let count = sums.len() / width;
+                // Most fractions of a row are zero, and need no denominator.
+                let mut multiplicities = Vec::with_capacity(count * fractions);
                 let mut inverses = Vec::with_capacity(count * fractions);
                 for row in start..start + count {
-                    for (_, denominator) in compiled.iter().flatten() {
-                        inverses.push(denominator.evaluate(matrix, row));
+                    for (multiplicity, denominator) in compiled.iter().flatten() {
+                        let multiplicity = multiplicity.evaluate(matrix, row);
+                        multiplicities.push(multiplicity);
+                        if multiplicity != Fr::ZERO {
+                            inverses.push(denominator.evaluate(matrix, row));
+                        }
                     }
                 }
                 inverses.iter_mut().batch_invert();
-                let mut inverse = inverses.iter();
-                for row in 0..count {
-                    for (column, group) in compiled.iter().enumerate() {
-                        let mut sum = Fr::ZERO;
-                        for ((multiplicity, _), inverse) in group.iter().zip(&mut inverse) {
-                            let multiplicity = multiplicity.evaluate(matrix, start + row);
-                            if multiplicity == Fr::ONE {
-                                sum += inverse;
-                            } else if !bool::from(multiplicity.is_zero()) {
-                                sum += multiplicity * inverse;
+                let mut inverses = inverses.iter();
+                let mut multiplicities = multiplicities.iter();
+                for sums in sums.chunks_mut(width) {
+                    for (sum, group) in sums.iter_mut().zip(&compiled) {
+                        for multiplicity in multiplicities.by_ref().take(group.len()) {
+                            if *multiplicity == Fr::ZERO {
+                                continue;
                             }
+                            let Some(inverse) = inverses.next() else {
+                                continue;
+                            };
+                            *sum += if *multiplicity == Fr::ONE {
+                                *inverse
+                            } else {
+                                *multiplicity * inverse
+                            };
                         }
-                        sums[row * width + column] = sum;
                     }
                 }
             });
@@ -368,7 +378,7 @@ impl Polynomial {
             let mut product = *coefficient;
             for (column, rotation) in queries {
                 let value = matrix.get(*column, row, *rotation);
-                if bool::from(value.is_zero()) {
+                if value == Fr::ZERO {
                     continue 'terms;
                 }
                 if value != Fr::ONE {
