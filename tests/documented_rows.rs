@@ -29,7 +29,7 @@ fn slots(row: &Row) -> Vec<Slot> {
     match row.shape {
         Operands::Nothing | Operands::CallHelper | Operands::Dst => {}
         Operands::DstSrc | Operands::BranchReg => slot.src = 2,
-        Operands::DstImm | Operands::BranchImm => slot.imm = 3,
+        Operands::DstImm | Operands::BranchImm => slot.imm = 5,
         Operands::WideImm => {}
         Operands::Load => slot.src = 1,
         Operands::StoreImm => slot.dst = 1,
@@ -113,7 +113,7 @@ fn rows_of_sbpf(dialect: Dialect, row: &sbpf::Row) -> usize {
     };
     match row.shape {
         sbpf::Shape::DstSrc => slot.src = 2,
-        _ => slot.imm = 3,
+        _ => slot.imm = 5,
     }
     // r0 = 7; r2 = 5.
     let load = |dst, imm| Slot {

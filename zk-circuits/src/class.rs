@@ -62,7 +62,7 @@ classes! {
     Mul = (3, 2),
     /// Low half-word of a product.
     Mul32 = (3, 3),
-    /// Logical right shift of 32 bits by a power of two.
+    /// Right shift of 32 bits, or the remainder by a power of two of at most 32 bits.
     Shift32 = (3, 4),
     /// Shift amount to power of two.
     ShiftAmount = (3, 5),

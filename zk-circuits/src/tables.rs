@@ -69,10 +69,8 @@ pub(crate) mod kind {
     pub(crate) const LEFT_32: u64 = 5;
     /// `(s, 0, 2^(32 − s))`, `s < 32`.
     pub(crate) const RIGHT_32: u64 = 6;
-    /// `(s, 0, 2^(64 − s))`, `s < 32`.
-    pub(crate) const RIGHT_SIGNED_32: u64 = 7;
     /// `(dense page, virtual page, 0)`; the virtual page comes from the page list.
-    pub(crate) const PAGE: u64 = 8;
+    pub(crate) const PAGE: u64 = 7;
 }
 
 /// A row of the lookup table: kind, x, y, z.
@@ -100,7 +98,6 @@ pub(crate) fn lookup_table(shape: Shape) -> Vec<LookupRow> {
         (kind::RIGHT_64, 64, |s| 64 - s),
         (kind::LEFT_32, 32, |s| s),
         (kind::RIGHT_32, 32, |s| 32 - s),
-        (kind::RIGHT_SIGNED_32, 32, |s| 64 - s),
     ] {
         rows.extend((0..count).map(|s| (kind, s, 0, 1 << power(s))));
     }
@@ -110,7 +107,7 @@ pub(crate) fn lookup_table(shape: Shape) -> Vec<LookupRow> {
 /// Number of rows of [`lookup_table`].
 #[cfg(test)]
 pub(crate) fn lookup_rows(shape: Shape) -> usize {
-    (1 << (2 * shape.operand_bits())) + 256 + 64 + 64 + 3 * 32
+    (1 << (2 * shape.operand_bits())) + 256 + 64 + 64 + 2 * 32
 }
 
 /// Row of the lookup table that holds `(x, y)` of a kind.

@@ -45,6 +45,51 @@ impl Local {
         all
     }
 
+    /// The sum that a variable is where a polynomial of degree one is zero.
+    pub(super) fn solved_for(&self, variable: usize) -> Option<Self> {
+        if self.0.iter().any(|(_, variables)| variables.len() > 1) {
+            return None;
+        }
+        let own = |(_, variables): &&(Fr, Vec<usize>)| variables.contains(&variable);
+        let (coefficient, _) = self.0.iter().find(own)?;
+        let scale: Fr = -Option::<Fr>::from(coefficient.invert())?;
+        let rest = self.0.iter().filter(|term| !own(term));
+        Some(Self(rest.map(|(c, v)| (*c * scale, v.clone())).collect()))
+    }
+
+    /// Puts a sum in a variable's place.
+    pub(super) fn substitute(&mut self, variable: usize, sum: &Self) {
+        let mut result = Self(Vec::new());
+        for (coefficient, variables) in &self.0 {
+            let mut terms = vec![(*coefficient, Vec::new())];
+            for factor in variables {
+                let own = [(Fr::ONE, vec![*factor])];
+                let factors = if *factor == variable {
+                    &sum.0[..]
+                } else {
+                    &own
+                };
+                terms = terms
+                    .iter()
+                    .flat_map(|(a, x)| {
+                        factors
+                            .iter()
+                            .map(move |(b, y)| (*a * b, [&x[..], y].concat()))
+                    })
+                    .collect();
+            }
+            for (coefficient, mut variables) in terms {
+                variables.sort_unstable();
+                match result.0.iter_mut().find(|(_, v)| *v == variables) {
+                    Some((sum, _)) => *sum += coefficient,
+                    None => result.0.push((coefficient, variables)),
+                }
+            }
+        }
+        result.0.retain(|(c, _)| *c != Fr::ZERO);
+        *self = result;
+    }
+
     /// The values of a variable for which the polynomial is `target`.
     pub(super) fn roots(&self, values: &[Fr], variable: usize, target: Fr) -> Vec<Fr> {
         let mut coefficients = [-target, Fr::ZERO, Fr::ZERO];

@@ -4,7 +4,7 @@
 //! table: the low four in this row, the high four in the next. `Σ 2^(8j)·x_j = a` and
 //! `Σ 2^(8j)·y_j = b` have one solution in bytes. With `x + y − z` for `or` and `x + y − 2z` for `xor`:
 //! `r = m1·(a + b) + (1 − 2·m1 − m2)·Σ 2^(8j)·z_j`, where m1 is set for `or` and `xor`, m2 for `xor`.
-//! `Bitwise32` takes the sums over the low row only.
+//! `Bitwise32` takes the sums over the low row only. `and` with the number `2^j − 1` is a remainder (`shift`).
 
 use bpf_tracer::canonical::{AluOp, Instruction, Op, Size, Source, Width};
 
@@ -12,7 +12,7 @@ use crate::builder::{Builder, Expr, constant, two_pow};
 use crate::cell::{Cell, LIMBS, Row};
 use crate::class::Class;
 use crate::microcode::{Assembler, MicroOp, Mode, Place, rom};
-use crate::ops::{Context, Family};
+use crate::ops::{Context, Family, shift};
 
 pub(super) const FAMILY: Family = Family {
     classes: &[
@@ -158,6 +158,11 @@ fn expand(_: &mut Assembler<'_>, _: u32, instruction: &Instruction) -> Option<Mi
     let dst = Place::register(instruction.dst);
     match instruction.op {
         Op::Alu(width, op, source) => {
+            let divisor = i128::from(instruction.imm) + 1;
+            let is_remainder = op == AluOp::And && source == Source::Imm;
+            if is_remainder && divisor <= 1 << 32 && divisor & (divisor - 1) == 0 {
+                return Some(shift::remainder(dst, divisor));
+            }
             let op = operation(width, op)?;
             Some(match source {
                 Source::Reg => op.registers(dst, Place::register(instruction.src)),

@@ -155,19 +155,38 @@ fn calls(lies: &mut Lies) {
         (*state.0, *state.1, *state.2) = (address + 1, pc, frame);
         script.run()
     });
-    // A logical right shift of 32 bits, by 4, of a word with a high half.
-    let mut slots = wide(3, (1 << 32) + 0x10).to_vec();
-    slots.extend([(0x74, 3, 0, 0, 4), EXIT]);
-    let honest = program(&slots);
-    let shift = find(&honest, Class::Shift32);
+    // Logical right shifts of 32 bits, by 4.
+    let shift = |low: u64| {
+        let mut slots = wide(3, low).to_vec();
+        slots.extend([(0x74, 3, 0, 0, 4), EXIT]);
+        let honest = program(&slots);
+        let at = find(&honest, Class::Shift32);
+        (honest, at)
+    };
+    let (honest, at) = shift((1 << 32) + 0x10);
     lies.script("a shift that keeps a high bit", &honest, |script| {
-        script.until(shift)?;
+        script.until(at)?;
         script.step_with(|row| {
             let quotient = 1 + (1 << 28);
             row[Cell::L2] = quotient & 0xffff;
             row[Cell::L3] = quotient >> 16;
             row[Cell::L4] = 0;
             row[Cell::R] = quotient;
+        })?;
+        script.run()
+    });
+    let (honest, at) = shift(0x8000_0010);
+    lies.script("a logical shift that copies a sign", &honest, |script| {
+        script.until(at)?;
+        script.step_with(|row| {
+            // Without its highest bit.
+            let quotient = 1;
+            row[Cell::S] = 1;
+            row[Cell::L2] = quotient;
+            row[Cell::L3] = 0;
+            row[Cell::L6] = 0xffff - quotient;
+            row[Cell::L7] = 0x0fff;
+            row[Cell::R] = quotient + 0xf800_0000;
         })?;
         script.run()
     });

@@ -58,7 +58,7 @@ fn offset(address: usize) -> usize {
 
 /// Row of the lookup table: a power of two, by kind from 3.
 fn power(kind: usize, amount: usize) -> usize {
-    let first = [0, 64, 128, 160, 192][kind - 3];
+    let first = [0, 64, 128, 160][kind - 3];
     FIRST_ROW + 512 + first + amount
 }
 
@@ -297,23 +297,13 @@ fn shifted(
     lies.script("another power", &honest, |script| {
         script.until(at)?;
         script.step_with(change)?;
-        if opcode == 0xcc {
-            // An extension lies between.
-            script.step()?;
-        }
         script.step_with(next)?;
         script.run()
     });
 }
 
 fn powers(pins: &mut Pins) {
-    for (kind, opcode, exponent) in [
-        (3, 0x6f, 1),
-        (4, 0x7f, 62),
-        (5, 0x6c, 1),
-        (6, 0x7c, 30),
-        (7, 0xcc, 62),
-    ] {
+    for (kind, opcode, exponent) in [(3, 0x6f, 1), (4, 0x7f, 62), (5, 0x6c, 1), (6, 0x7c, 30)] {
         let value = 1_i128 << exponent;
         let other = |lies: &mut Lies| {
             shifted(

@@ -221,6 +221,26 @@ impl Formula {
         self.places.iter().position(|p| *p == place)
     }
 
+    /// The constraints, in which a cell `w` that one of them makes a copy of another cell, or a constant, is that: its
+    /// products are then seen to be those of the other.
+    pub(super) fn resolved(&self) -> Vec<Part<Local>> {
+        let mut constraints = self.constraints.clone();
+        for (index, definition) in self.constraints.iter().enumerate() {
+            let is_w = |v: &usize| self.places[*v].0 == Cell::W && !self.outputs.contains(v);
+            for variable in definition.item.variables().into_iter().filter(is_w) {
+                let sum = definition.item.solved_for(variable);
+                let Some(copied) = sum.filter(|sum| sum.0.len() == 1) else {
+                    continue;
+                };
+                let others = constraints.iter_mut().enumerate();
+                for (_, other) in others.filter(|(at, _)| *at != index) {
+                    other.item.substitute(variable, &copied);
+                }
+            }
+        }
+        constraints
+    }
+
     /// Whether these values satisfy everything.
     pub(super) fn holds(&self, values: &[Fr]) -> bool {
         let holds = |lookup: &Lookup| match lookup {

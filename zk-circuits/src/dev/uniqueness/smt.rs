@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
     pub(super) fn new(formula: &'a Formula, apart: bool) -> Result<Self, UniquenessError> {
         let bounds = Bounds::proven(formula)?;
         let mut equations = Vec::new();
-        for part in &formula.constraints {
+        for part in &formula.resolved() {
             let name = || format!("{}: {}", part.family, part.name);
             if bounds.is_bit_constraint(&part.item) {
                 continue;
