@@ -35,6 +35,16 @@ pub(crate) enum Source {
     LookupProduct(usize),
 }
 
+impl Source {
+    /// Whether it is the same in all proofs with a key.
+    pub(crate) fn is_of_key(self) -> bool {
+        matches!(
+            self,
+            Self::Fixed(_) | Self::First | Self::Last | Self::Active | Self::Point | Self::Sigma(_)
+        )
+    }
+}
+
 /// A node of the graph.
 pub(crate) type Id = u32;
 

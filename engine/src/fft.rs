@@ -194,6 +194,10 @@ impl<B: Backend> Plan<B> {
         self.log
     }
 
+    pub(crate) fn shift(&self) -> Fr {
+        self.shift
+    }
+
     pub(crate) fn scratch(&self) -> Scratch<B::Fr> {
         if self.log < Self::SMALLEST {
             return Scratch {

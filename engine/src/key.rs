@@ -1,6 +1,7 @@
 //! What is computed once for a key: points in the backend's form, and twiddle factors.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use ff::{Field, PrimeField};
 use halo2_proofs::SerdeFormat;
@@ -12,6 +13,7 @@ use halo2curves::bn256::{Bn256, Fq, Fr, G1Affine};
 use crate::fft::Plan;
 use crate::msm::Bases;
 use crate::packed::{Backend, Portable};
+use crate::quotient::KeyColumns;
 use crate::raw::Raw;
 #[cfg(target_arch = "x86_64")]
 use crate::raw::{Avx512, available};
@@ -61,6 +63,8 @@ pub(crate) struct Prepared<B: Backend> {
     /// Shifts of the cosets on which the quotient is computed.
     pub(crate) shifts: Vec<Fr>,
     pub(crate) omega: Fr,
+    /// The key's columns on these cosets, if the backend keeps them.
+    pub(crate) key_columns: OnceLock<KeyColumns>,
 }
 
 impl<B: Backend> Prepared<B> {
@@ -92,6 +96,7 @@ impl<B: Backend> Prepared<B> {
             inverse: Plan::new(k, Fr::ONE, n.invert().unwrap_or(Fr::ZERO)),
             shifts,
             omega: domain.get_omega(),
+            key_columns: OnceLock::new(),
         }
     }
 }

@@ -50,6 +50,7 @@ fn values<B: Backend>(program: &Program, values: &Values<'_>, n: usize) -> Vec<F
             words
         })
         .collect();
+    let columns: Vec<&[Words]> = columns.iter().map(Vec::as_slice).collect();
     to_std::<B>(&quotient::evaluate::<B>(program, &columns, n))
 }
 

@@ -105,6 +105,9 @@ pub(crate) const MAX_LANES: usize = 8;
 pub(crate) trait Backend: Copy + Send + Sync + 'static {
     type Fr: Packed<Scalar = Fr>;
     type Fq: Packed<Scalar = Fq>;
+    /// Whether the key's columns on the cosets of the quotient are worth their memory: as much as `n` elements
+    /// for each of them and each coset.
+    const KEEPS_COSETS: bool;
 
     /// Runs a kernel with the instructions of this backend.
     fn run<K: Kernel<Self>>(kernel: K) -> K::Output;
@@ -139,23 +142,73 @@ pub(crate) struct Portable;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Array<F>([F; ARRAY]);
 
-const ARRAY: usize = 8;
+const ARRAY: usize = 4;
 
 impl<F: Raw> Array<F> {
     #[inline(always)]
-    fn zip(self, other: Self, operation: impl Fn(F, F) -> F) -> Self {
-        let mut result = self;
-        for (a, b) in result.0.iter_mut().zip(other.0) {
-            *a = operation(*a, b);
-        }
-        result
+    fn zip(self, other: Self, operation: impl Fn(&F, &F) -> F) -> Self {
+        Self(std::array::from_fn(|lane| {
+            operation(&self.0[lane], &other.0[lane])
+        }))
     }
+}
+
+/// Words of a sum of products that is not reduced.
+type Double = [u64; 8];
+
+/// Adds a product of two elements to a sum below `2^256·p`, which it stays: both halves as halo2curves has them,
+/// but reduced once for all products.
+#[inline(always)]
+fn add_product<F: Raw>(sum: &mut Double, a: &F, b: &F) {
+    let (a, b) = (a.to_raw(), b.to_raw());
+    let mut product = [0; 8];
+    for (i, b) in b.into_iter().enumerate() {
+        let mut carry = 0;
+        for (j, a) in a.into_iter().enumerate() {
+            (product[i + j], carry) = a.carrying_mul_add(b, product[i + j], carry);
+        }
+        product[i + 4] = carry;
+    }
+    let mut carry = false;
+    for (sum, word) in sum.iter_mut().zip(product) {
+        (*sum, carry) = sum.carrying_add(word, carry);
+    }
+    let high = below::<F>([sum[4], sum[5], sum[6], sum[7]]);
+    sum[4..].copy_from_slice(&high);
+}
+
+/// Less the modulus, if it is not below.
+#[inline(always)]
+fn below<F: Raw>(words: Words) -> Words {
+    let mut less = [0; 4];
+    let mut borrow = false;
+    for (less, (word, p)) in less.iter_mut().zip(words.into_iter().zip(F::PRIME)) {
+        (*less, borrow) = word.borrowing_sub(p, borrow);
+    }
+    let keep = u64::from(borrow).wrapping_neg();
+    std::array::from_fn(|i| (words[i] & keep) | (less[i] & !keep))
+}
+
+/// Divides by `2^256`, as halo2curves' products are.
+#[inline(always)]
+fn reduced<F: Raw>(sum: &Double) -> F {
+    let mut words = *sum;
+    let mut over = false;
+    for i in 0..4 {
+        let multiple = words[i].wrapping_mul(F::NEGATED_INVERSE);
+        let mut carry = 0;
+        for (j, p) in F::PRIME.into_iter().enumerate() {
+            (words[i + j], carry) = multiple.carrying_mul_add(p, words[i + j], carry);
+        }
+        (words[i + 4], over) = words[i + 4].carrying_add(carry, over);
+    }
+    F::from_raw_words(below::<F>([words[4], words[5], words[6], words[7]]))
 }
 
 impl<F: Raw> Packed for Array<F> {
     type Scalar = F;
     type Single = F;
-    type Wide = Self;
+    type Wide = [Double; ARRAY];
     type Loose = Self;
     const LANES: usize = ARRAY;
 
@@ -195,27 +248,30 @@ impl<F: Raw> Packed for Array<F> {
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        self.zip(other, |a, b| a + b)
+        self.zip(other, |a, b| *a + b)
     }
     #[inline(always)]
     fn sub<const LOG: usize>(self, other: Self) -> Self {
-        self.zip(other, |a, b| a - b)
+        self.zip(other, |a, b| *a - b)
     }
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        self.zip(other, |a, b| a * b)
+        self.zip(other, |a, b| *a * b)
     }
     #[inline(always)]
-    fn wide_zero() -> Self {
-        Self([F::ZERO; ARRAY])
+    fn wide_zero() -> Self::Wide {
+        [[0; 8]; ARRAY]
     }
     #[inline(always)]
-    fn wide_add(wide: Self, a: Self, b: Self) -> Self {
-        wide.add(a.mul(b))
-    }
-    #[inline(always)]
-    fn wide_reduce(wide: Self) -> Self {
+    fn wide_add(mut wide: Self::Wide, a: Self, b: Self) -> Self::Wide {
+        for (sum, (a, b)) in wide.iter_mut().zip(a.0.iter().zip(&b.0)) {
+            add_product(sum, a, b);
+        }
         wide
+    }
+    #[inline(always)]
+    fn wide_reduce(wide: Self::Wide) -> Self {
+        Self(wide.each_ref().map(reduced))
     }
     #[inline(always)]
     fn reduce(self) -> Self {
@@ -269,6 +325,7 @@ impl<F: Raw> Packed for Array<F> {
 impl Backend for Portable {
     type Fr = Array<Fr>;
     type Fq = Array<Fq>;
+    const KEEPS_COSETS: bool = true;
 
     fn run<K: Kernel<Self>>(kernel: K) -> K::Output {
         kernel.run()

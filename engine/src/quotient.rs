@@ -5,12 +5,14 @@
 //! many equations for each coefficient, and a small matrix solves them all: nothing larger than one coset
 //! is ever transformed or held.
 
+use std::collections::HashMap;
+
 use ff::{BatchInvert, Field};
 use halo2curves::bn256::Fr;
 use rayon::prelude::*;
 
 use crate::expression::{Program, Source, Step};
-use crate::fft::{Input, Plan};
+use crate::fft::{Input, Plan, Scratch};
 use crate::key::Prepared;
 use crate::packed::{Backend, Kernel, MAX_LANES, Packed, Words};
 
@@ -33,24 +35,31 @@ pub(crate) fn quotient<'a, B: Backend>(
         .collect();
     let matrix = inverse_vandermonde(&powers);
     let mut quotient = vec![vec![[0; 4]; n]; pieces];
+    let kept = B::KEEPS_COSETS.then(|| key_columns(prepared, program, &coefficients));
+    let is_kept = |source: &Source| kept.is_some_and(|kept| kept[0].contains_key(source));
+    let others: Vec<Source> = (program.columns.iter().copied())
+        .filter(|source| !is_kept(source))
+        .collect();
     // The same memory for all cosets.
-    let mut columns = vec![vec![[0; 4]; n + PADDING]; program.columns.len()];
+    let mut columns = vec![vec![[0; 4]; n + PADDING]; others.len()];
     let mut part = vec![[0; 4]; n];
     for (i, shift) in prepared.shifts.iter().enumerate() {
         let plan = Plan::<B>::new(prepared.k, *shift, Fr::ONE);
         let cosets = crate::prover::part("columns on cosets");
-        columns.par_iter_mut().zip(&program.columns).for_each_init(
+        columns.par_iter_mut().zip(&others).for_each_init(
             || plan.scratch(),
             |scratch, (column, source)| {
-                match source {
-                    Source::Point => points::<B>(*shift, prepared.omega, &mut column[..n]),
-                    source => plan.transform(coefficients(*source), &mut column[..n], scratch),
-                }
-                for row in 0..PADDING {
-                    column[n + row] = column[row % n];
-                }
+                on_coset(prepared, &plan, scratch, &coefficients, *source, column);
             },
         );
+        let mut filled = columns.iter();
+        let kept = kept.map(|kept| &kept[i]);
+        let columns: Vec<&[Words]> = (program.columns.iter())
+            .filter_map(|source| match kept.and_then(|kept| kept.get(source)) {
+                Some(column) => Some(&column[..]),
+                None => filled.next().map(Vec::as_slice),
+            })
+            .collect();
         drop(cosets);
         let constraints = crate::prover::part("constraints");
         let values = evaluate::<B>(program, &columns, n);
@@ -90,6 +99,54 @@ pub(crate) fn quotient<'a, B: Backend>(
         }
     }
     quotient
+}
+
+/// The key's columns on each coset.
+pub(crate) type KeyColumns = Vec<HashMap<Source, Vec<Words>>>;
+
+/// Those that the program reads: of the first proof, kept for the others.
+fn key_columns<'a, 'p, B: Backend>(
+    prepared: &'p Prepared<B>,
+    program: &Program,
+    coefficients: &(impl Fn(Source) -> Input<'a> + Sync),
+) -> &'p KeyColumns {
+    if let Some(kept) = prepared.key_columns.get() {
+        return kept;
+    }
+    let n = 1usize << prepared.k;
+    let on = |shift: &Fr| {
+        let plan = Plan::<B>::new(prepared.k, *shift, Fr::ONE);
+        let sources = program.columns.par_iter().copied();
+        let column = |scratch: &mut _, source| {
+            let mut column = vec![[0; 4]; n + PADDING];
+            on_coset(prepared, &plan, scratch, coefficients, source, &mut column);
+            (source, column)
+        };
+        let sources = sources.filter(|source| source.is_of_key());
+        sources.map_init(|| plan.scratch(), column).collect()
+    };
+    // Not while others wait, which may be those whose threads are needed here.
+    let made = prepared.shifts.iter().map(on).collect();
+    prepared.key_columns.get_or_init(|| made)
+}
+
+/// The values of a column on a coset, the first of them repeated behind the last.
+fn on_coset<'a, B: Backend>(
+    prepared: &Prepared<B>,
+    plan: &Plan<B>,
+    scratch: &mut Scratch<B::Fr>,
+    coefficients: &impl Fn(Source) -> Input<'a>,
+    source: Source,
+    column: &mut [Words],
+) {
+    let n = column.len() - PADDING;
+    match source {
+        Source::Point => points::<B>(plan.shift(), prepared.omega, &mut column[..n]),
+        source => plan.transform(coefficients(source), &mut column[..n], scratch),
+    }
+    for row in 0..PADDING {
+        column[n + row] = column[row % n];
+    }
 }
 
 /// The points of a coset.
@@ -198,7 +255,7 @@ fn accumulate_few<B: Backend>(
 /// A program's results in all rows; columns have some of their first rows again at their end.
 pub(crate) fn evaluate<B: Backend>(
     program: &Program,
-    columns: &[Vec<Words>],
+    columns: &[&[Words]],
     n: usize,
 ) -> Vec<Words> {
     let block = WIDTH * B::Fr::LANES;
@@ -227,7 +284,7 @@ pub(crate) fn evaluate<B: Backend>(
 struct Run<'a, B: Backend> {
     program: &'a Program,
     constants: &'a [<B::Fr as Packed>::Single],
-    columns: &'a [Vec<Words>],
+    columns: &'a [&'a [Words]],
     n: usize,
     first: usize,
     values: &'a mut [Words],

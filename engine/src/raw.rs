@@ -18,6 +18,16 @@ use crate::packed::Words;
 pub(crate) trait Raw: PrimeField<Repr = [u8; 32]> {
     /// The modulus.
     const PRIME: Words;
+    /// What times the modulus is −1 modulo `2^64`.
+    const NEGATED_INVERSE: u64 = {
+        // Newton's iteration doubles the bits that are right.
+        let (mut inverse, mut bits) = (1u64, 1);
+        while bits < 64 {
+            inverse = inverse.wrapping_mul(2u64.wrapping_sub(Self::PRIME[0].wrapping_mul(inverse)));
+            bits *= 2;
+        }
+        inverse.wrapping_neg()
+    };
 
     fn from_raw_words(words: Words) -> Self;
     fn to_raw(&self) -> Words;

@@ -556,6 +556,7 @@ fn with_instructions<K: Kernel<Avx512>>(kernel: K) -> K::Output {
 impl Backend for Avx512 {
     type Fr = Eight<Fr>;
     type Fq = Eight<Fq>;
+    const KEEPS_COSETS: bool = false;
 
     fn run<K: Kernel<Self>>(kernel: K) -> K::Output {
         // SAFETY: see the module.
