@@ -20,9 +20,9 @@ score:
 fuzz TARGET *ARGS:
     cargo bolero test {{TARGET}} -p fuzz --engine libfuzzer --sanitizer NONE {{ARGS}}
 
-# Every target for some seconds, without coverage.
+# Every target for a minute, without coverage.
 fuzz-ci:
-    BOLERO_RANDOM_TEST_TIME_MS=10000 cargo test -p fuzz
+    .ci/fuzz
 
 lint:
     cargo fmt --all --check
