@@ -4,9 +4,9 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use engine::kernels::{Fft, Msm};
-use ff::Field;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use engine::kernels::{Fft, Msm, Products};
+use ff::{Field, PrimeField};
 use group::{Curve, Group};
 use halo2_proofs::arithmetic::{best_fft, best_multiexp};
 use halo2_proofs::poly::EvaluationDomain;
@@ -94,5 +94,31 @@ fn msm(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, fft, msm);
+/// Products in registers: elements a second.
+fn products(criterion: &mut Criterion) {
+    const ROUNDS: usize = 1000;
+    let mut group = criterion.benchmark_group("products");
+    group.throughput(Throughput::Elements(4 * ROUNDS as u64));
+    group.bench_function("stock", |bencher| {
+        bencher.iter(|| {
+            let mut values = [black_box(Fr::MULTIPLICATIVE_GENERATOR); 4];
+            for _ in 0..ROUNDS {
+                values = values.map(|value| value * Fr::MULTIPLICATIVE_GENERATOR);
+            }
+            values
+        });
+    });
+    for (name, products) in [
+        ("engine", Products::new()),
+        ("portable", Products::portable()),
+    ] {
+        let (_, count) = products.power(ROUNDS);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| products.power(black_box(ROUNDS)));
+        });
+    }
+}
+
+criterion_group!(benches, products, fft, msm);
 criterion_main!(benches);

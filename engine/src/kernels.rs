@@ -1,11 +1,11 @@
 //! The kernels by themselves, on whichever backend this machine has.
 
-use ff::Field;
+use ff::{Field, PrimeField};
 use halo2curves::bn256::{Fr, G1, G1Affine};
 
 use crate::fft::{Input, Plan};
 use crate::msm::Bases;
-use crate::packed::{Backend, Portable, Words, integer};
+use crate::packed::{Backend, Kernel, Packed, Portable, Words, integer};
 use crate::raw::Raw;
 #[cfg(target_arch = "x86_64")]
 use crate::raw::{Avx512, available};
@@ -104,5 +104,86 @@ impl Msm {
             return self.bases.sum_on_threads::<Avx512>(&integers);
         }
         self.bases.sum_on_threads::<Portable>(&integers)
+    }
+}
+
+/// Products of field elements in registers, as many at a time as do not wait for each other: what bounds everything else.
+#[derive(Debug)]
+pub struct Products {
+    #[cfg(target_arch = "x86_64")]
+    fast: bool,
+}
+
+/// Values that are multiplied side by side.
+const CHAINS: usize = 4;
+
+struct Chains {
+    rounds: usize,
+}
+
+impl<B: Backend> Kernel<B> for Chains {
+    type Output = (Fr, usize);
+
+    #[inline(always)]
+    fn run(self) -> (Fr, usize) {
+        let factor = B::Fr::scalar(&Fr::MULTIPLICATIVE_GENERATOR);
+        let mut values = [factor; CHAINS];
+        for _ in 0..self.rounds {
+            for value in &mut values {
+                *value = value.mul(factor);
+            }
+        }
+        let [value, ..] = values.map(|value| value.to_scalars()[0]);
+        (value, self.rounds * CHAINS * B::Fr::LANES)
+    }
+}
+
+impl Products {
+    /// On whichever backend this machine has.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            fast: available(),
+        }
+    }
+
+    /// As [`Products::new`], without special instructions.
+    #[must_use]
+    pub fn portable() -> Self {
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            fast: false,
+        }
+    }
+
+    /// A power of the field's generator, one higher than `rounds`, and how many products were computed.
+    #[must_use]
+    pub fn power(&self, rounds: usize) -> (Fr, usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self.fast {
+            return Avx512::run(Chains { rounds });
+        }
+        Portable::run(Chains { rounds })
+    }
+}
+
+impl Default for Products {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_powers() {
+        for products in [Products::new(), Products::portable()] {
+            let (power, count) = products.power(9);
+            assert_eq!(power, Fr::MULTIPLICATIVE_GENERATOR.pow_vartime([10]));
+            assert!(count >= 9 * CHAINS);
+        }
     }
 }
