@@ -252,3 +252,26 @@ fn rows_of_every_operation_are_documented() {
         "docs/circuit.md should have:\n{table}"
     );
 }
+
+#[test]
+fn masks_take_one_row() {
+    let load = wide(0, u64::MAX);
+    let run = |middle: &[Slot]| rows_of_run(Dialect::Ebpf, &[&load, middle, &[EXIT]]);
+    let and = |opcode, imm| {
+        let slot = Slot {
+            opcode,
+            imm,
+            ..EXIT
+        };
+        run(&[slot]) - run(&[])
+    };
+    for opcode in [0x54, 0x57] {
+        for bits in 0..32 {
+            assert_eq!(and(opcode, ((1u64 << bits) - 1) as i32), 1, "{bits} bits");
+        }
+        assert_eq!(and(opcode, 5), 2);
+    }
+    // Of 64 bits it is all ones, which is extended.
+    assert_eq!((and(0x54, -1), and(0x57, -1)), (1, 2));
+    assert!(include_str!("../docs/circuit.md").contains("`and` with 2^*n* − 1 takes one row."));
+}

@@ -107,13 +107,6 @@ impl Msm {
     }
 }
 
-/// Products of field elements in registers, as many at a time as do not wait for each other: what bounds everything else.
-#[derive(Debug)]
-pub struct Products {
-    #[cfg(target_arch = "x86_64")]
-    fast: bool,
-}
-
 /// Values that are multiplied side by side.
 const CHAINS: usize = 4;
 
@@ -138,40 +131,21 @@ impl<B: Backend> Kernel<B> for Chains {
     }
 }
 
-impl Products {
-    /// On whichever backend this machine has.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            #[cfg(target_arch = "x86_64")]
-            fast: available(),
-        }
+/// Products of field elements in registers, several at a time as none waits for another: what bounds everything else.
+/// The field's generator to the power of `rounds + 1`, and how many products were computed.
+#[must_use]
+pub fn products(rounds: usize) -> (Fr, usize) {
+    #[cfg(target_arch = "x86_64")]
+    if available() {
+        return Avx512::run(Chains { rounds });
     }
-
-    /// As [`Products::new`], without special instructions.
-    #[must_use]
-    pub fn portable() -> Self {
-        Self {
-            #[cfg(target_arch = "x86_64")]
-            fast: false,
-        }
-    }
-
-    /// A power of the field's generator, one higher than `rounds`, and how many products were computed.
-    #[must_use]
-    pub fn power(&self, rounds: usize) -> (Fr, usize) {
-        #[cfg(target_arch = "x86_64")]
-        if self.fast {
-            return Avx512::run(Chains { rounds });
-        }
-        Portable::run(Chains { rounds })
-    }
+    portable_products(rounds)
 }
 
-impl Default for Products {
-    fn default() -> Self {
-        Self::new()
-    }
+/// As [`products`], without special instructions.
+#[must_use]
+pub fn portable_products(rounds: usize) -> (Fr, usize) {
+    Portable::run(Chains { rounds })
 }
 
 #[cfg(test)]
@@ -180,8 +154,8 @@ mod tests {
 
     #[test]
     fn products_are_powers() {
-        for products in [Products::new(), Products::portable()] {
-            let (power, count) = products.power(9);
+        for products in [products, portable_products] {
+            let (power, count) = products(9);
             assert_eq!(power, Fr::MULTIPLICATIVE_GENERATOR.pow_vartime([10]));
             assert!(count >= 9 * CHAINS);
         }

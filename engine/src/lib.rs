@@ -18,4 +18,3 @@ mod witness;
 
 pub use key::EngineKey;
 pub use prover::{create_proof, create_proof_with_columns};
-pub use witness::AdviceColumns;

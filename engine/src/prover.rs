@@ -15,7 +15,7 @@ use crate::key::{EngineKey, OnBackend, Prepared};
 use crate::open::{Query, combine, evaluate, open};
 use crate::packed::Backend;
 use crate::raw::Raw;
-use crate::witness::{AdviceColumns, AdviceSource, Given, Run};
+use crate::witness::{AdviceSource, Given, Run};
 use crate::{lookup, permutation, quotient};
 
 /// Makes a proof of a circuit: what `halo2_proofs::plonk::create_proof` does with SHPLONK, for one circuit.
@@ -45,18 +45,22 @@ where
 
 /// As [`create_proof`], of a circuit whose advice columns are there already.
 ///
+/// `columns` is called with the number of each phase, all advice columns, those of earlier phases with their blinding
+/// and the others empty, and the challenges of earlier phases in order of their indices. It returns the columns of the
+/// phase in order of their indices: values of the usable rows, of which the last may be left out if they are zero.
+///
 /// # Errors
 /// As there; also what `columns` returns, and [`Error::Synthesis`] if a column is missing or too long.
-pub fn create_proof_with_columns<A, E, R, T>(
+pub fn create_proof_with_columns<F, E, R, T>(
     key: &EngineKey,
     pk: &ProvingKey<G1Affine>,
-    columns: &mut A,
+    columns: F,
     instances: &[&[Fr]],
     mut rng: R,
     transcript: &mut T,
 ) -> Result<(), Error>
 where
-    A: AdviceColumns,
+    F: FnMut(usize, &[Vec<Fr>], &[Fr]) -> Result<Vec<Vec<Fr>>, Error>,
     E: EncodedChallenge<G1Affine>,
     R: RngCore,
     T: TranscriptWrite<G1Affine, E>,

@@ -20,24 +20,6 @@ use crate::packed::Backend;
 use crate::prover::part;
 use crate::raw::Cells;
 
-/// Advice columns that are there without a circuit being run.
-pub trait AdviceColumns {
-    /// The columns of a phase in order of their indices: values of the usable rows, of which the last may be left
-    /// out if they are zero.
-    ///
-    /// All advice columns are given, those of earlier phases with their blinding and the others empty, and the
-    /// challenges of earlier phases, in order of their indices.
-    ///
-    /// # Errors
-    /// What [`create_proof_with_columns`](crate::create_proof_with_columns) is to return.
-    fn phase(
-        &mut self,
-        phase: usize,
-        columns: &[Vec<Fr>],
-        challenges: &[Fr],
-    ) -> Result<Vec<Vec<Fr>>, Error>;
-}
-
 /// Advice columns with their blinding rows, and the challenges.
 pub(crate) struct Witness {
     pub(crate) advice: Vec<Vec<Fr>>,
@@ -81,12 +63,15 @@ pub(crate) trait AdviceSource {
         T: TranscriptWrite<G1Affine, E>;
 }
 
-/// Columns as they are.
-pub(crate) struct Given<'a, A>(pub(crate) &'a mut A);
+/// Columns as they are: what gives those of a phase.
+pub(crate) struct Given<F>(pub(crate) F);
 
-impl<A: AdviceColumns> AdviceSource for Given<'_, A> {
+impl<F> AdviceSource for Given<F>
+where
+    F: FnMut(usize, &[Vec<Fr>], &[Fr]) -> Result<Vec<Vec<Fr>>, Error>,
+{
     fn commit<B, E, R, T>(
-        self,
+        mut self,
         prepared: &Prepared<B>,
         pk: &ProvingKey<G1Affine>,
         instances: &[&[Fr]],
@@ -105,7 +90,7 @@ impl<A: AdviceColumns> AdviceSource for Given<'_, A> {
             let count = phase.columns.len();
             let known: Vec<Fr> = committed.challenges.iter().flatten().copied().collect();
             let filling = part("filling columns");
-            let columns = self.0.phase(committed.phase, &committed.advice, &known)?;
+            let columns = (self.0)(committed.phase, &committed.advice, &known)?;
             drop(filling);
             if columns.len() != count || columns.iter().any(|c| c.len() > committed.usable) {
                 return Err(Error::Synthesis);

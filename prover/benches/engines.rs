@@ -7,39 +7,16 @@
 use std::error::Error;
 
 use bpf_tracer::{Input, LoadOptions, Program, Tracer};
-use engine::{AdviceColumns, EngineKey};
-use halo2_proofs::plonk::{self, ProvingKey, create_proof};
+use engine::EngineKey;
+use halo2_proofs::plonk::create_proof;
 use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
-use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use halo2curves::bn256::Bn256;
 use prover::{KeygenConfig, Stopwatch, peak_rss_bytes};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{OsRng, SeedableRng};
 use verifier::{ColumnStream, Lane, PublicColumn, chunk_transcript};
 use zk_circuits::{ChunkCircuit, ChunkColumns, Committed, Plan};
-
-/// A chunk's columns, as `prove` hands them to the fast prover.
-struct Columns<'a> {
-    columns: ChunkColumns,
-    proving: &'a ProvingKey<G1Affine>,
-}
-
-impl AdviceColumns for Columns<'_> {
-    fn phase(
-        &mut self,
-        phase: usize,
-        columns: &[Vec<Fr>],
-        challenges: &[Fr],
-    ) -> Result<Vec<Vec<Fr>>, plonk::Error> {
-        if phase == 0 {
-            return Ok(self.columns.first_phase());
-        }
-        let challenges = challenges.try_into().map_err(|_| plonk::Error::Synthesis)?;
-        let fixed = self.proving.fixed_values().iter();
-        let fixed: Vec<&[Fr]> = fixed.map(|column| &column[..]).collect();
-        Ok(self.columns.second_phase(&fixed, columns, challenges))
-    }
-}
 
 #[expect(clippy::print_stdout, reason = "it prints figures")]
 fn report(name: &str, watch: &Stopwatch) {
@@ -111,15 +88,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fast = |name: &str, key: &EngineKey| -> Result<(), Box<dyn Error>> {
         for _ in 0..runs(name) {
             let start = Stopwatch::start();
-            let mut columns = Columns {
-                columns: ChunkColumns::new(witness.clone()),
-                proving,
-            };
+            let mut columns = ChunkColumns::new(witness.clone());
             let mut transcript = chunk_transcript(Vec::new());
             engine::create_proof_with_columns(
                 key,
                 proving,
-                &mut columns,
+                |phase, known, challenges| columns.phase(proving, phase, known, challenges),
                 &[&instance],
                 ChaCha20Rng::from_seed([1; 32]),
                 &mut transcript,

@@ -3,7 +3,7 @@
 use std::slice;
 use std::sync::OnceLock;
 
-use engine::{AdviceColumns, EngineKey};
+use engine::EngineKey;
 use halo2_proofs::plonk::{self, Circuit, ProvingKey};
 use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
@@ -90,43 +90,15 @@ impl<'a> ProofKey<'a> {
             let circuit = ChunkCircuit::new(witness);
             return self.prove(engine, &circuit, &instance, rng, transcript);
         }
-        let mut columns = Columns {
-            columns: ChunkColumns::new(witness),
-            proving: self.proving,
-        };
+        let (pk, mut columns) = (self.proving, ChunkColumns::new(witness));
         engine::create_proof_with_columns(
             self.fast(),
-            self.proving,
-            &mut columns,
+            pk,
+            |phase, known, challenges| columns.phase(pk, phase, known, challenges),
             &[&instance],
             rng,
             transcript,
         )
-    }
-}
-
-struct Columns<'a> {
-    columns: ChunkColumns,
-    proving: &'a ProvingKey<G1Affine>,
-}
-
-impl AdviceColumns for Columns<'_> {
-    fn phase(
-        &mut self,
-        phase: usize,
-        columns: &[Vec<Fr>],
-        challenges: &[Fr],
-    ) -> Result<Vec<Vec<Fr>>, plonk::Error> {
-        match (phase, challenges) {
-            (0, _) => Ok(self.columns.first_phase()),
-            (1, [alpha, beta]) => {
-                let fixed = self.proving.fixed_values().iter();
-                let fixed: Vec<&[Fr]> = fixed.map(|column| &column[..]).collect();
-                let challenges = [*alpha, *beta];
-                Ok(self.columns.second_phase(&fixed, columns, challenges))
-            }
-            _ => Err(plonk::Error::Synthesis),
-        }
     }
 }
 

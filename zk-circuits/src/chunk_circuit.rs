@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use halo2_proofs::circuit::{Layouter, Region, SimpleFloorPlanner, Value};
-use halo2_proofs::plonk::{Advice, Circuit, Column, ConstraintSystem, Error};
-use halo2curves::bn256::Fr;
+use halo2_proofs::plonk::{Advice, Circuit, Column, ConstraintSystem, Error, ProvingKey};
+use halo2curves::bn256::{Fr, G1Affine};
 
 use crate::builder::{Builder, Columns, Constraint};
 use crate::bus::BusArgument;
@@ -77,9 +77,30 @@ impl ChunkColumns {
         }
     }
 
-    /// The columns of the first phase, in order of their indices, of the rows before the blinding. The witness is
-    /// given up for them: none the second time.
-    pub fn first_phase(&mut self) -> Vec<Vec<Fr>> {
+    /// The columns of a phase, in order of their indices: of the key, the columns of earlier phases, and the challenges.
+    ///
+    /// # Errors
+    /// [`Error::Synthesis`] if the circuit has no such phase, or other challenges before it.
+    pub fn phase(
+        &mut self,
+        proving: &ProvingKey<G1Affine>,
+        phase: usize,
+        columns: &[Vec<Fr>],
+        challenges: &[Fr],
+    ) -> Result<Vec<Vec<Fr>>, Error> {
+        match (phase, challenges) {
+            (0, _) => Ok(self.first_phase()),
+            (1, [alpha, beta]) => {
+                let fixed = proving.fixed_values().iter();
+                let fixed: Vec<&[Fr]> = fixed.map(|column| &column[..]).collect();
+                Ok(self.second_phase(&fixed, columns, [*alpha, *beta]))
+            }
+            _ => Err(Error::Synthesis),
+        }
+    }
+
+    /// The columns of the rows before the blinding. The witness is given up for them: none the second time.
+    fn first_phase(&mut self) -> Vec<Vec<Fr>> {
         let Some(witness) = self.witness.take() else {
             return Vec::new();
         };
@@ -90,12 +111,10 @@ impl ChunkColumns {
         columns
     }
 
-    /// The columns of the second phase, in order of their indices, of the circuit's fixed columns, the first phase's,
-    /// and the challenges.
-    #[must_use]
-    pub fn second_phase(
+    /// The columns of the bus.
+    fn second_phase(
         &self,
-        fixed: &[impl AsRef<[Fr]>],
+        fixed: &[&[Fr]],
         first_phase: &[Vec<Fr>],
         [alpha, beta]: [Fr; 2],
     ) -> Vec<Vec<Fr>> {

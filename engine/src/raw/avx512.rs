@@ -106,16 +106,7 @@ const fn multiple(k: u64, p: Words) -> [u64; 5] {
 pub(crate) trait Constants: Raw {
     const P: [u64; 5] = limbs(Self::PRIME);
     /// `-1 / p` modulo 2^52.
-    const INVERSE: u64 = {
-        let p = Self::PRIME[0];
-        let mut inverse = 1u64;
-        let mut i = 0;
-        while i < 6 {
-            inverse = inverse.wrapping_mul(2u64.wrapping_sub(p.wrapping_mul(inverse)));
-            i += 1;
-        }
-        inverse.wrapping_neg() & LIMB
-    };
+    const INVERSE: u64 = Self::NEGATED_INVERSE & LIMB;
     /// `2^260 - p`.
     const NEGATIVE: [u64; 5] = {
         let p = Self::P;

@@ -7,7 +7,7 @@ use ff::Field;
 use halo2curves::bn256::Fr;
 
 use super::Checker;
-use super::poly::{Poly, Query};
+use super::poly::{Poly, Query, merged};
 use crate::Committed;
 use crate::builder::field;
 use crate::bus::Bus;
@@ -45,49 +45,32 @@ impl Local {
         all
     }
 
-    /// The sum that a variable is where a polynomial of degree one is zero.
-    pub(super) fn solved_for(&self, variable: usize) -> Option<Self> {
-        if self.0.iter().any(|(_, variables)| variables.len() > 1) {
-            return None;
-        }
-        let own = |(_, variables): &&(Fr, Vec<usize>)| variables.contains(&variable);
-        let (coefficient, _) = self.0.iter().find(own)?;
-        let scale: Fr = -Option::<Fr>::from(coefficient.invert())?;
-        let rest = self.0.iter().filter(|term| !own(term));
-        Some(Self(rest.map(|(c, v)| (*c * scale, v.clone())).collect()))
+    /// What a variable is where the polynomial is zero, if that is a constant or a multiple of another one.
+    pub(super) fn copied(&self, variable: usize) -> Option<(Fr, Vec<usize>)> {
+        let (own, other) = match self.0.as_slice() {
+            [own, other] if own.1 == [variable] => (own, other),
+            [other, own] if own.1 == [variable] => (own, other),
+            _ => return None,
+        };
+        let inverse = Option::<Fr>::from(own.0.invert())?;
+        (other.1.len() <= 1).then(|| (-other.0 * inverse, other.1.clone()))
     }
 
-    /// Puts a sum in a variable's place.
-    pub(super) fn substitute(&mut self, variable: usize, sum: &Self) {
-        let mut result = Self(Vec::new());
-        for (coefficient, variables) in &self.0 {
-            let mut terms = vec![(*coefficient, Vec::new())];
+    /// The polynomial with this in the variable's place.
+    pub(super) fn with(&self, variable: usize, copied: &(Fr, Vec<usize>)) -> Self {
+        let terms = self.0.iter().map(|(coefficient, variables)| {
+            let mut term = (*coefficient, Vec::new());
             for factor in variables {
-                let own = [(Fr::ONE, vec![*factor])];
-                let factors = if *factor == variable {
-                    &sum.0[..]
+                if *factor == variable {
+                    term.0 *= copied.0;
+                    term.1.extend(&copied.1);
                 } else {
-                    &own
-                };
-                terms = terms
-                    .iter()
-                    .flat_map(|(a, x)| {
-                        factors
-                            .iter()
-                            .map(move |(b, y)| (*a * b, [&x[..], y].concat()))
-                    })
-                    .collect();
-            }
-            for (coefficient, mut variables) in terms {
-                variables.sort_unstable();
-                match result.0.iter_mut().find(|(_, v)| *v == variables) {
-                    Some((sum, _)) => *sum += coefficient,
-                    None => result.0.push((coefficient, variables)),
+                    term.1.push(*factor);
                 }
             }
-        }
-        result.0.retain(|(c, _)| *c != Fr::ZERO);
-        *self = result;
+            term
+        });
+        Self(merged(terms))
     }
 
     /// The values of a variable for which the polynomial is `target`.

@@ -1,6 +1,7 @@
 //! Constraints as sums of products, with the factors that all products share in front.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use ff::Field;
 use halo2curves::bn256::Fr;
@@ -118,16 +119,18 @@ fn scaled(mut terms: Vec<Term>, scale: Fr) -> Vec<Term> {
 }
 
 /// Adds terms with the same product.
-fn merged(terms: impl Iterator<Item = Term>) -> Vec<Term> {
-    let mut places: HashMap<Vec<Query>, usize> = HashMap::new();
-    let mut sums: Vec<Term> = Vec::new();
-    for (coefficient, mut queries) in terms {
-        queries.sort_unstable();
-        match places.get(&queries) {
+pub(super) fn merged<T: Clone + Ord + Hash>(
+    terms: impl Iterator<Item = (Fr, Vec<T>)>,
+) -> Vec<(Fr, Vec<T>)> {
+    let mut places: HashMap<Vec<T>, usize> = HashMap::new();
+    let mut sums: Vec<(Fr, Vec<T>)> = Vec::new();
+    for (coefficient, mut factors) in terms {
+        factors.sort_unstable();
+        match places.get(&factors) {
             Some(place) => sums[*place].0 += coefficient,
             None => {
-                places.insert(queries.clone(), sums.len());
-                sums.push((coefficient, queries));
+                places.insert(factors.clone(), sums.len());
+                sums.push((coefficient, factors));
             }
         }
     }

@@ -134,7 +134,7 @@ fn assign(class: Class, context: &mut Context<'_>) {
             row[Cell::W] = if is_remainder { 1 } else { factor };
             row[Cell::S] = i128::from(is_signed) * (low >> 31);
             let negative = row[Cell::S] == 1;
-            let (w, t, high) = if is_remainder {
+            let (l, t, high) = if is_remainder {
                 // Only in a forged row is the divisor zero.
                 let quotient = a.checked_div(factor).unwrap_or(0);
                 (
@@ -147,7 +147,7 @@ fn assign(class: Class, context: &mut Context<'_>) {
                 let t = (product >> 32) - if negative { factor / 2 } else { 0 };
                 (product & 0xffff_ffff, t, a >> 32)
             };
-            row.set_limbs(&LIMBS[..2], w);
+            row.set_limbs(&LIMBS[..2], l);
             row.set_limbs(&LIMBS[2..4], t);
             row.set_limbs(&LIMBS[4..6], high);
             let bound = if is_signed { factor / 2 } else { factor };

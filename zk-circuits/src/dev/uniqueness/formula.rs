@@ -228,13 +228,12 @@ impl Formula {
         for (index, definition) in self.constraints.iter().enumerate() {
             let is_w = |v: &usize| self.places[*v].0 == Cell::W && !self.outputs.contains(v);
             for variable in definition.item.variables().into_iter().filter(is_w) {
-                let sum = definition.item.solved_for(variable);
-                let Some(copied) = sum.filter(|sum| sum.0.len() == 1) else {
+                let Some(copied) = definition.item.copied(variable) else {
                     continue;
                 };
                 let others = constraints.iter_mut().enumerate();
                 for (_, other) in others.filter(|(at, _)| *at != index) {
-                    other.item.substitute(variable, &copied);
+                    other.item = other.item.with(variable, &copied);
                 }
             }
         }
