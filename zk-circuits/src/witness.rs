@@ -27,6 +27,9 @@ use crate::tables::{FixedColumn, kind, lookup_row, range_row, range_size, time_r
 /// Number of reserved rows of a committed column.
 pub const RESERVED_ROWS: usize = FIRST_ROW;
 
+/// Columns of cells that are filled in one pass over the rows.
+const COLUMNS_AT_ONCE: usize = 8;
+
 /// Memory before the first instruction, both lanes.
 pub(crate) fn first_words(
     program: &Program,
@@ -176,20 +179,25 @@ impl ChunkWitness {
         let shape = self.shape;
         let mut columns = self.committed();
         let height = shape.end_row() + 1;
-        columns.par_extend(Cell::ALL.par_iter().map(|cell| {
-            let mut column = vec![Fr::ZERO; height];
-            for (value, row) in column[FIRST_ROW..].iter_mut().zip(&self.rows) {
-                *value = field(row[*cell]);
+        // A row's cells lie together: some columns at once, row by row.
+        columns.par_extend(Cell::ALL.par_chunks(COLUMNS_AT_ONCE).flat_map(|cells| {
+            let mut columns = vec![vec![Fr::ZERO; height]; cells.len()];
+            for (place, row) in (FIRST_ROW..height).zip(&self.rows) {
+                for (column, cell) in columns.iter_mut().zip(cells) {
+                    column[place] = field(row[*cell]);
+                }
             }
-            // The state behind the last row.
-            column[shape.end_row()] = match cell {
-                Cell::Upc => Fr::from(self.end.upc as u64),
-                Cell::Pc => field(self.rows.last().map_or(0, |row| row[Cell::Pc])),
-                Cell::Frame => field(self.end.frame),
-                Cell::Count => field(self.end.count()),
-                _ => Fr::ZERO,
-            };
-            column
+            for (column, cell) in columns.iter_mut().zip(cells) {
+                // The state behind the last row.
+                column[shape.end_row()] = match cell {
+                    Cell::Upc => Fr::from(self.end.upc as u64),
+                    Cell::Pc => field(self.rows.last().map_or(0, |row| row[Cell::Pc])),
+                    Cell::Frame => field(self.end.frame),
+                    Cell::Count => field(self.end.count()),
+                    _ => Fr::ZERO,
+                };
+            }
+            columns
         }));
         columns.extend(self.multiplicities());
         let mut times = vec![Fr::ZERO; height];
@@ -287,7 +295,11 @@ impl ChunkWitness {
             if !in_words && class != Some(Class::ShiftAmount) {
                 conjunction(row[Cell::P0], row[Cell::P1]);
             }
-            if class == Some(Class::ShiftAmount) && (0..64).contains(&row[Cell::P0]) {
+            let powers = i128::from(kind::LEFT_64)..=i128::from(kind::RIGHT_32);
+            if class == Some(Class::ShiftAmount)
+                && (0..64).contains(&row[Cell::P0])
+                && powers.contains(&row[Cell::Imm])
+            {
                 let place = lookup_row(shape, row[Cell::Imm] as u64, row[Cell::P0] as u64, 0);
                 bump(table, place as i128);
             }
