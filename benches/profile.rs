@@ -39,7 +39,7 @@ const TIMERS: [(&str, &str); 10] = [
     ("Synthesize time starting from phase 0", "filling columns"),
     (
         "Synthesize time starting from phase 1",
-        "filling columns of the bus",
+        "filling columns of later phases",
     ),
     ("Phase 0 inversion and MSM", "commitments of small values"),
     ("Phase 1 inversion and MSM", "commitments of the bus"),

@@ -246,8 +246,9 @@ impl BusArgument {
         let width = self.groups.len();
         let rows = matrix.active_rows();
         let fractions: usize = self.groups.iter().map(Vec::len).sum();
-        let mut sums = vec![Fr::ZERO; rows.len() * width];
+        // Of each block of rows the sums of the first group, of the second, and so on.
         const ROWS: usize = 256;
+        let mut sums = vec![Fr::ZERO; rows.len() * width];
         sums.par_chunks_mut(ROWS * width)
             .enumerate()
             .for_each(|(block, sums)| {
@@ -256,8 +257,8 @@ impl BusArgument {
                 // Most fractions of a row are zero, and need no denominator.
                 let mut multiplicities = Vec::with_capacity(count * fractions);
                 let mut inverses = Vec::with_capacity(count * fractions);
-                for row in start..start + count {
-                    for (multiplicity, denominator) in compiled.iter().flatten() {
+                for (multiplicity, denominator) in compiled.iter().flatten() {
+                    for row in start..start + count {
                         let multiplicity = multiplicity.evaluate(matrix, row);
                         multiplicities.push(multiplicity);
                         if multiplicity != Fr::ZERO {
@@ -267,10 +268,10 @@ impl BusArgument {
                 }
                 inverses.iter_mut().batch_invert();
                 let mut inverses = inverses.iter();
-                let mut multiplicities = multiplicities.iter();
-                for sums in sums.chunks_mut(width) {
-                    for (sum, group) in sums.iter_mut().zip(&compiled) {
-                        for multiplicity in multiplicities.by_ref().take(group.len()) {
+                let mut multiplicities = multiplicities.chunks(count);
+                for (sums, group) in sums.chunks_mut(count).zip(&compiled) {
+                    for multiplicities in multiplicities.by_ref().take(group.len()) {
+                        for (sum, multiplicity) in sums.iter_mut().zip(multiplicities) {
                             if *multiplicity == Fr::ZERO {
                                 continue;
                             }
@@ -287,18 +288,25 @@ impl BusArgument {
                 }
             });
         let mut accumulator = vec![Fr::ZERO; rows.end + 1];
-        for (index, sums) in sums.chunks(width).enumerate() {
-            let row = rows.start + index;
-            accumulator[row + 1] = accumulator[row] + sums.iter().sum::<Fr>();
+        let mut row = rows.start;
+        for sums in sums.chunks(ROWS * width) {
+            let count = sums.len() / width;
+            for place in 0..count {
+                let sum: Fr = sums[place..].iter().step_by(count).sum();
+                accumulator[row + 1] = accumulator[row] + sum;
+                row += 1;
+            }
         }
         let mut columns: Vec<_> = self
             .helpers
             .par_iter()
             .enumerate()
-            .map(|(index, column)| {
+            .map(|(group, column)| {
                 let mut values = vec![Fr::ZERO; rows.end];
-                for (row, value) in values[rows.start..].iter_mut().enumerate() {
-                    *value = sums[row * width + index];
+                let blocks = values[rows.start..].chunks_mut(ROWS);
+                for (values, sums) in blocks.zip(sums.chunks(ROWS * width)) {
+                    let first = group * values.len();
+                    values.copy_from_slice(&sums[first..first + values.len()]);
                 }
                 (*column, values)
             })
