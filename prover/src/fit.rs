@@ -16,10 +16,10 @@ impl KeygenConfig {
     /// With the size of circuit that proves a trace with the least work; the size so far is the greatest that is
     /// considered.
     ///
-    /// That is the least in which one chunk holds the run, or chunks as long as asked for. If none does, proving
-    /// takes as many circuits as there are chunks, of which the last is seldom full: the size for which rows and
-    /// columns of all chunks are fewest. Runs that are aggregated are better off with few and great chunks: these
-    /// are asked for by their size.
+    /// Proving takes as many circuits as there are chunks, of which the last is seldom full: it is the size for which
+    /// rows and columns of all chunks are fewest. If chunks of so many steps are asked for, it is the least that holds
+    /// one, if any does. Runs that are aggregated are better off with few and great chunks: these are asked for by
+    /// their size.
     ///
     /// # Errors
     /// If the trace cannot be cut into chunks.
@@ -50,7 +50,7 @@ impl KeygenConfig {
                 }
                 Err(error) => return Err(error),
             };
-            if chunks <= asked_for.unwrap_or(1) {
+            if asked_for.is_some_and(|most| chunks <= most) {
                 return Ok(config);
             }
             let fits = Footprint::of(shape, self.engine())
@@ -62,8 +62,12 @@ impl KeygenConfig {
             if (fits || best.is_none()) && best.as_ref().is_none_or(|(least, _)| work <= *least) {
                 best = Some((work, config));
             }
+            if chunks == 1 {
+                // More rows are more work.
+                break;
+            }
         }
-        // The greatest size was planned, or has failed.
+        // One size was planned at least, or the greatest has failed.
         Ok(best.map_or(self, |(_, config)| config))
     }
 }

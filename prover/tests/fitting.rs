@@ -18,7 +18,7 @@ fn chosen(config: KeygenConfig, trace: &ExecutionTrace) -> (u32, usize) {
 }
 
 #[test]
-fn a_run_that_fits_takes_the_least_circuit() {
+fn a_short_run_takes_the_least_circuit() {
     assert_eq!(chosen(config(17), &trace(25, 5)), (10, 1));
     let (k, chunks) = chosen(config(17), &trace(900, 5));
     assert_eq!((k, chunks), (11, 1), "some of 1,024 rows are taken");
@@ -34,6 +34,17 @@ fn chunks_as_long_as_asked_for_take_the_least_circuit() {
     assert_eq!(chosen(config(17).with_chunk_size(300), &trace), (10, 3));
     // Chunks are never longer than the run.
     assert_eq!(chosen(config(17).with_chunk_size(9_000), &trace), (11, 1));
+}
+
+/// One chunk is one proof, but not if more than half of it is empty and smaller ones are full.
+#[test]
+fn a_run_that_one_chunk_holds_takes_more_if_they_are_less_work() {
+    let [few, many] = [12_000, 17_500].map(|steps| trace(steps, 5));
+    assert_eq!(chosen(config(14), &few), (14, 1));
+    assert_eq!(chosen(config(16), &many), (15, 1));
+    let [few, many] = [31_000, 35_000].map(|steps| trace(steps, 5));
+    assert_eq!(chosen(config(16), &few), (15, 1));
+    assert_eq!(chosen(config(16), &many), (14, 3));
 }
 
 /// The last of a few large chunks is nearly empty, many small ones are not.
