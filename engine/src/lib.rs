@@ -17,4 +17,4 @@ mod raw;
 mod witness;
 
 pub use key::EngineKey;
-pub use prover::{create_proof, create_proof_with_columns};
+pub use prover::{create_proof, create_proof_with_columns, part};

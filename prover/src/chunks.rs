@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bpf_tracer::ExecutionTrace;
+use engine::part;
 use rayon::prelude::*;
 use verifier::{
     ChunkProof, Claim, ColumnStream, ExpectedOutcome, KeyId, Lane, PublicColumn, RunInfo,
@@ -233,7 +234,9 @@ fn prove(
         // Once, before chunks side by side would each make it.
         let _ = keys.engine_key();
     }
+    let planning = part("cutting");
     let plan = config.plan(trace)?;
+    drop(planning);
     let chunks = plan.chunk_count();
     let span = tracing::info_span!("prove", chunks, k = keys.shape.k());
     let _entered = span.enter();
@@ -356,6 +359,7 @@ impl Run<'_> {
             }
         }
         let (proofs, statements): (Vec<_>, Vec<_>) = proved.into_iter().flatten().unzip();
+        let _part = part("verification");
         verify_chain(&statements, &self.claim, &self.keys.verifying).map_err(Error::SelfCheck)?;
         Ok(proofs)
     }
@@ -403,7 +407,10 @@ impl Run<'_> {
     fn prove_chunk(&self, index: usize, secret: &BoundarySecret) -> Result<Proved, ChunkFailure> {
         let mut streams = self.streams(index as u64, secret);
         let reserved = streams.each_mut().map(ColumnStream::reserved);
-        let witness = self.plan.witness(index, &reserved)?;
+        let witness = {
+            let _part = part("rows of the machine");
+            self.plan.witness(index, &reserved)?
+        };
         let instance = *witness.instance();
         if index == 0 {
             self.advise(witness.used_rows());
@@ -412,6 +419,7 @@ impl Run<'_> {
         let proof = create(self.keys, self.engine, witness, rng)?;
         let key = self.keys.verifying.id();
         let proof = self.hints.complete(key, instance, proof);
+        let _part = part("verification");
         match verify_chunk(&proof, &self.keys.verifying) {
             Ok(statement) => Ok((proof, statement)),
             Err(VerifyError::Chunk { reason, .. }) => Err(ChunkFailure::Verify(reason)),
