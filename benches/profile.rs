@@ -4,6 +4,7 @@
 //! ```text
 //! cargo bench -p zkbpf --bench profile -- 14
 //! cargo bench -p zkbpf --features profile --bench profile -- 14     # halo2's too
+//! cargo bench -p zkbpf --features profile --bench profile -- 14 quotient     # columns and constraints on cosets, many times
 //! ```
 //!
 //! The argument is the base-2 logarithm of the circuit's rows. Keys are kept in the target directory.
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use criterion::Criterion;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -161,8 +163,19 @@ fn main() -> ExitCode {
     let result = match std::env::var(PROVES).as_deref() {
         Ok("stock") => prove(Engine::Stock),
         Ok(_) => prove(Engine::Fast),
-        Err(_) if cfg!(feature = "profile") => table("fast").and_then(|()| table("stock")),
-        Err(_) => table("fast"),
+        Err(_) => {
+            let engines: &[&str] = if cfg!(feature = "profile") {
+                &["fast", "stock"]
+            } else {
+                &["fast"]
+            };
+            if std::env::args().any(|argument| argument == "quotient") {
+                quotient(engines);
+                Ok(())
+            } else {
+                engines.iter().try_for_each(|engine| table(engine))
+            }
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -173,10 +186,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn table(engine: &str) -> Result<(), Box<dyn Error>> {
-    let k = argument();
+/// What one proof takes in seconds, and what parts of it.
+fn parts(engine: &str) -> Result<(f64, BTreeMap<String, f64>), Box<dyn Error>> {
     let output = Command::new(std::env::current_exe()?)
-        .arg(&k)
+        .arg(argument())
         .env(PROVES, engine)
         .env("RAYON_NUM_THREADS", "1")
         .output()?;
@@ -203,7 +216,15 @@ fn table(engine: &str) -> Result<(), Box<dyn Error>> {
             *parts.entry(part.to_owned()).or_default() += taken;
         }
     }
-    println!("one chunk, k = {k}, one thread, {engine}: {total:.2} s");
+    Ok((total, parts))
+}
+
+fn table(engine: &str) -> Result<(), Box<dyn Error>> {
+    let (total, parts) = parts(engine)?;
+    println!(
+        "one chunk, k = {}, one thread, {engine}: {total:.2} s",
+        argument()
+    );
     let mut known: Vec<_> = parts.into_iter().collect();
     let rest = total - known.iter().map(|(_, taken)| taken).sum::<f64>();
     known.push(("the rest".to_owned(), rest));
@@ -212,4 +233,23 @@ fn table(engine: &str) -> Result<(), Box<dyn Error>> {
         println!("{:5.1} %  {part}", 100.0 * taken / total);
     }
     Ok(())
+}
+
+/// The quotient as criterion's other kernels are. halo2's is in no public function: its time is taken from proofs.
+fn quotient(engines: &[&str]) {
+    let mut criterion = Criterion::default().sample_size(10);
+    let mut group = criterion.benchmark_group(format!("quotient, k = {}", argument()));
+    for engine in engines {
+        group.bench_function(*engine, |bencher| {
+            bencher.iter_custom(|proofs| {
+                let taken = |_| {
+                    let (_, parts) = parts(engine).expect("a proof");
+                    let of_it = parts.iter().filter(|(name, _)| name.contains("on cosets"));
+                    of_it.map(|(_, seconds)| seconds).sum::<f64>()
+                };
+                Duration::from_secs_f64((0..proofs).map(taken).sum())
+            });
+        });
+    }
+    group.finish();
 }

@@ -61,7 +61,7 @@ pub(crate) fn quotient<'a, B: Backend>(
             })
             .collect();
         drop(cosets);
-        let constraints = crate::prover::part("constraints");
+        let constraints = crate::prover::part("constraints on cosets");
         let values = evaluate::<B>(program, &columns, n);
         drop(constraints);
         let _pieces = crate::prover::part("the quotient's pieces");
