@@ -341,7 +341,6 @@ where
 }
 
 /// A part of a proof, for those who watch where time goes: benches/profile.rs of the workspace.
-#[must_use]
 pub fn part(name: &'static str) -> EnteredSpan {
     tracing::trace_span!("part", name).entered()
 }
