@@ -1,4 +1,4 @@
-//! Trace, witness, chunk proofs at two sizes, both schedules, verification.
+//! Trace, witness, keys, chunk proofs at two sizes, both schedules, verification.
 //!
 //! ```text
 //! cargo bench -p zkbpf
@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use halo2curves::bn256::Fr;
 use zkbpf::zk_circuits::{Plan, Shape};
 use zkbpf::{
@@ -53,6 +53,30 @@ fn witness(criterion: &mut Criterion) {
     group.bench_function("k = 14", |bencher| {
         bencher.iter(|| black_box(plan.witness(0, &reserved).expect("a chunk")));
     });
+    group.finish();
+}
+
+fn keys(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("keys");
+    group.sample_size(10);
+    // With the test parameters, which a real setup has already.
+    group.bench_function("made, k = 10", |bencher| {
+        bencher.iter_batched(
+            || tempfile::tempdir().expect("a place for files"),
+            |directory| {
+                let config = KeygenConfig::new(10, directory.path(), 8).with_insecure_test_srs();
+                config.keys().expect("keys");
+                directory
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    for k in [14, 17] {
+        config(k).keys().expect("keys");
+        group.bench_function(format!("read, k = {k}"), |bencher| {
+            bencher.iter(|| config(k).keys().expect("keys"));
+        });
+    }
     group.finish();
 }
 
@@ -108,5 +132,5 @@ fn proofs(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, tracing, witness, proofs);
+criterion_group!(benches, tracing, witness, keys, proofs);
 criterion_main!(benches);

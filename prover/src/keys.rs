@@ -486,7 +486,7 @@ impl<'a> Store<'a> {
         };
         // A proving key that is not the one of the verifying key that others verify with is made again, and
         // if that does not help, the verifying key.
-        let expected = self.verifying_key().map(|key| key.id());
+        let found = self.verifying_key().map(|key| key.id());
         let parse = |mut bytes: &[u8]| {
             let key = ProvingKey::<G1Affine>::read::<_, ChunkCircuit>(
                 &mut bytes,
@@ -494,37 +494,43 @@ impl<'a> Store<'a> {
                 self.shape,
             );
             let key = key.ok().filter(|_| bytes.is_empty())?;
-            let is_own = match expected {
-                Some(expected) => verifying_of(&key).ok()?.id() == expected,
+            let verifying = verifying_of(&key).ok()?;
+            let is_own = match found {
+                Some(found) => verifying.id() == found,
                 None => is_under(&key, &g_lagrange),
             };
-            is_own.then_some(key)
+            is_own.then_some((key, verifying))
         };
         let build = || {
             tracing::info!("generating keys");
             let circuit = ChunkCircuit::keygen(self.shape);
             let key = keygen_pk2(&params, &circuit, false).map_err(keygen_error)?;
+            let verifying = verifying_of(&key).map_err(keygen_error)?;
             let bytes = key.to_bytes(SerdeFormat::RawBytes);
-            Ok((key, bytes))
+            Ok(((key, verifying), bytes))
         };
         let entry = self.entry("pk", max_proving_key_bytes(self.shape.k()));
-        let proving = self.cache.load_or_build(&entry, parse, build)?;
-        let verifying = verifying_of(&proving.value).map_err(keygen_error)?;
-        let entry = self.verifying_entry();
-        let parse = |bytes: &[u8]| {
-            let found = self.parse_verifying(bytes)?;
-            (found.id() == verifying.id()).then_some(found)
-        };
-        let cached = self.cache.load_or_build(&entry, parse, || {
-            let bytes = [&verifying.id().0[..], &verifying.to_bytes()].concat();
-            Ok((verifying.clone(), bytes))
-        })?;
+        let both = self.cache.load_or_build(&entry, parse, build)?;
+        let (proving, verifying) = both.value;
+        let mut unkept = srs.unkept.or(both.unkept);
+        if found != Some(verifying.id()) {
+            let entry = self.verifying_entry();
+            let parse = |bytes: &[u8]| {
+                let found = self.parse_verifying(bytes)?;
+                (found.id() == verifying.id()).then_some(())
+            };
+            let cached = self.cache.load_or_build(&entry, parse, || {
+                let bytes = [&verifying.id().0[..], &verifying.to_bytes()].concat();
+                Ok(((), bytes))
+            })?;
+            unkept = unkept.or(cached.unkept);
+        }
         tracing::info!(key = %verifying.id(), "keys are ready");
         Ok(Keys {
             shape: self.shape,
             params,
-            unkept: srs.unkept.or(proving.unkept).or(cached.unkept),
-            proving: proving.value,
+            unkept,
+            proving,
             verifying: Arc::new(verifying),
             fast: OnceLock::new(),
         })
