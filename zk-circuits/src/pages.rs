@@ -59,9 +59,10 @@ impl PageList {
             }
         }
         let spare = (private_capacity - private.len()) as u64;
+        // The page below the spare ones would be one of them if it were not named: two lists, one column.
         if private
             .last()
-            .is_some_and(|page| *page >= separator_page() - spare)
+            .is_some_and(|page| *page + 1 >= separator_page() - spare)
         {
             return Err(ProgramError::PageList);
         }
@@ -222,6 +223,11 @@ mod tests {
                 "{list:x?}"
             );
         }
+        let none = PageList::new(&[], shape).expect("in order");
+        let spare = none.entries[0];
+        assert_eq!(PageList::new(&[spare], shape), Err(ProgramError::PageList));
+        let below = PageList::new(&[spare - 1], shape).expect("in order");
+        assert_ne!(below.column(), none.column());
         let many: Vec<u64> = (0..40).map(|i| INPUT_BASE / PAGE_BYTES + i).collect();
         assert!(matches!(
             PageList::new(&many, shape),
