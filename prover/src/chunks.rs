@@ -9,12 +9,11 @@ use engine::part;
 use rayon::prelude::*;
 use verifier::{
     ChunkProof, Claim, ColumnStream, ExpectedOutcome, KeyId, Lane, PublicColumn, RunInfo,
-    SrsIdentity, VerifyError, chunk_transcript, verify_chain, verify_chunk,
+    SrsIdentity, VerifyError, verify_chain, verify_chunk,
 };
-use zk_circuits::{
-    ChunkInstance, ChunkWitness, Committed, PageList, Plan, ProgramTable, Selection, Shape,
-};
+use zk_circuits::{ChunkInstance, Committed, PageList, Plan, ProgramTable, Selection, Shape};
 
+use crate::create::create;
 use crate::error::{ChunkFailure, Error};
 use crate::job::{Frame, Identity, Job, Proved, Restart, Session};
 use crate::keys::{Engine, KeygenConfig, Keys};
@@ -476,21 +475,6 @@ impl Run<'_> {
             );
         }
     }
-}
-
-/// The proof of a chunk.
-pub(crate) fn create(
-    keys: &Keys,
-    engine: Engine,
-    witness: ChunkWitness,
-    rng: LinkedRng,
-) -> Result<Vec<u8>, ChunkFailure> {
-    let mut transcript = chunk_transcript(Vec::new());
-    let proved = keys
-        .proof_key()
-        .prove_chunk(engine, witness, rng, &mut transcript);
-    proved.map_err(|error| ChunkFailure::Prove(error.to_string()))?;
-    Ok(transcript.finalize())
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

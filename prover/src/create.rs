@@ -10,9 +10,12 @@ use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rand_core::RngCore;
+use verifier::chunk_transcript;
 use zk_circuits::{ChunkCircuit, ChunkColumns, ChunkWitness};
 
-use crate::keys::Engine;
+use crate::error::ChunkFailure;
+use crate::keys::{Engine, Keys};
+use crate::rng::LinkedRng;
 
 /// What a circuit is proved with.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +103,21 @@ impl<'a> ProofKey<'a> {
             transcript,
         )
     }
+}
+
+/// The proof of a chunk.
+pub(crate) fn create(
+    keys: &Keys,
+    engine: Engine,
+    witness: ChunkWitness,
+    rng: LinkedRng,
+) -> Result<Vec<u8>, ChunkFailure> {
+    let mut transcript = chunk_transcript(Vec::new());
+    let proved = keys
+        .proof_key()
+        .prove_chunk(engine, witness, rng, &mut transcript);
+    proved.map_err(|error| ChunkFailure::Prove(error.to_string()))?;
+    Ok(transcript.finalize())
 }
 
 #[cfg(test)]

@@ -287,32 +287,26 @@ impl BusArgument {
                     }
                 }
             });
-        let mut accumulator = vec![Fr::ZERO; rows.end + 1];
-        let mut row = rows.start;
-        for sums in sums.chunks(ROWS * width) {
-            let count = sums.len() / width;
-            for place in 0..count {
-                let sum: Fr = sums[place..].iter().step_by(count).sum();
-                accumulator[row + 1] = accumulator[row] + sum;
-                row += 1;
-            }
-        }
-        let mut columns: Vec<_> = self
-            .helpers
-            .par_iter()
-            .enumerate()
-            .map(|(group, column)| {
+        let columns: Vec<Vec<Fr>> = (0..width)
+            .into_par_iter()
+            .map(|group| {
                 let mut values = vec![Fr::ZERO; rows.end];
                 let blocks = values[rows.start..].chunks_mut(ROWS);
                 for (values, sums) in blocks.zip(sums.chunks(ROWS * width)) {
                     let first = group * values.len();
                     values.copy_from_slice(&sums[first..first + values.len()]);
                 }
-                (*column, values)
+                values
             })
             .collect();
-        columns.push((self.accumulator, accumulator));
-        columns
+        let mut accumulator = vec![Fr::ZERO; rows.end + 1];
+        for row in rows {
+            let sum: Fr = columns.iter().map(|column| column[row]).sum();
+            accumulator[row + 1] = accumulator[row] + sum;
+        }
+        // The last group has no helper: it is in the accumulator only.
+        let helpers = self.helpers.iter().copied().zip(columns);
+        helpers.chain([(self.accumulator, accumulator)]).collect()
     }
 }
 

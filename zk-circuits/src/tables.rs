@@ -110,18 +110,22 @@ pub(crate) fn lookup_rows(shape: Shape) -> usize {
     (1 << (2 * shape.operand_bits())) + 256 + 64 + 64 + 2 * 32
 }
 
-/// Row of the lookup table that holds `(x, y)` of a kind.
-pub(crate) fn lookup_row(shape: Shape, kind: u64, x: u64, y: u64) -> usize {
+/// Row of the lookup table that holds `x`, of conjunctions `(x, y)`, of a kind. A forged row may ask for what none
+/// holds; pages are in [`Shape::page_row`].
+pub(crate) fn lookup_row(shape: Shape, kind: i128, x: i128, y: i128) -> Option<usize> {
     let bits = shape.operand_bits();
     let and = 1 << (2 * bits);
-    FIRST_ROW
-        + match kind {
-            kind::AND => (x | y << bits) as usize,
-            kind::OFFSET => and + x as usize,
-            kind::LEFT_64 => and + 256 + x as usize,
-            kind::RIGHT_64 => and + 320 + x as usize,
-            kind => and + 384 + 32 * (kind - kind::LEFT_32) as usize + x as usize,
-        }
+    let [x, y] = [usize::try_from(x).ok()?, usize::try_from(y).ok()?];
+    let (first, count, place) = match u64::try_from(kind).ok()? {
+        kind::AND if x >> bits == 0 && y >> bits == 0 => (0, and, x | y << bits),
+        kind::OFFSET => (and, 256, x),
+        kind::LEFT_64 => (and + 256, 64, x),
+        kind::RIGHT_64 => (and + 320, 64, x),
+        kind::LEFT_32 => (and + 384, 32, x),
+        kind::RIGHT_32 => (and + 416, 32, x),
+        _ => return None,
+    };
+    (place < count).then_some(FIRST_ROW + first + place)
 }
 
 /// Largest value plus one on the range bus: a limb, or half a limb in narrow shapes.
@@ -342,4 +346,37 @@ fn times(builder: &mut Builder) {
         builder.auxiliary(Auxiliary::TimeReads),
         vec![builder.fixed(FixedColumn::Row) - constant(FIRST_ROW as u128)],
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_found_where_they_are() {
+        for k in [10, 17] {
+            let shape = Shape::new(k, 8).expect("supported");
+            for (index, (kind, x, y, _)) in lookup_table(shape).into_iter().enumerate() {
+                let found = lookup_row(shape, kind.into(), x.into(), y.into());
+                assert_eq!(found, Some(FIRST_ROW + index), "{kind} {x} {y}");
+            }
+            let operands = 1 << shape.operand_bits();
+            for (kind, x, y) in [
+                (kind::AND.into(), operands, 0),
+                (kind::AND.into(), 0, operands),
+                (kind::AND.into(), -1, 0),
+                (kind::OFFSET.into(), 256, 0),
+                (kind::LEFT_64.into(), 64, 0),
+                (kind::RIGHT_64.into(), 64, 0),
+                (kind::LEFT_32.into(), 32, 0),
+                (kind::RIGHT_32.into(), 32, 0),
+                (kind::PAGE.into(), 0, 0),
+                (0, 0, 0),
+                (-1, 0, 0),
+                (1 << 70, 0, 0),
+            ] {
+                assert_eq!(lookup_row(shape, kind, x, y), None, "{kind} {x} {y}");
+            }
+        }
+    }
 }

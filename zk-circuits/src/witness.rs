@@ -182,23 +182,23 @@ impl ChunkWitness {
         // A row's cells lie together: some columns at once, row by row.
         columns.par_extend(Cell::ALL.par_chunks(COLUMNS_AT_ONCE).flat_map(|cells| {
             let mut columns = vec![vec![Fr::ZERO; height]; cells.len()];
-            for (place, row) in (FIRST_ROW..height).zip(&self.rows) {
+            for (place, row) in (FIRST_ROW..shape.end_row()).zip(&self.rows) {
                 for (column, cell) in columns.iter_mut().zip(cells) {
                     column[place] = field(row[*cell]);
                 }
             }
-            for (column, cell) in columns.iter_mut().zip(cells) {
-                // The state behind the last row.
-                column[shape.end_row()] = match cell {
-                    Cell::Upc => Fr::from(self.end.upc as u64),
-                    Cell::Pc => field(self.rows.last().map_or(0, |row| row[Cell::Pc])),
-                    Cell::Frame => field(self.end.frame),
-                    Cell::Count => field(self.end.count()),
-                    _ => Fr::ZERO,
-                };
-            }
             columns
         }));
+        // The state behind the last row.
+        let pc = self.rows.last().map_or(0, |row| row[Cell::Pc]);
+        for (cell, value) in [
+            (Cell::Upc, self.end.upc as i128),
+            (Cell::Pc, pc),
+            (Cell::Frame, self.end.frame),
+            (Cell::Count, self.end.count()),
+        ] {
+            columns[Committed::COUNT + cell as usize][shape.end_row()] = field(value);
+        }
         columns.extend(self.multiplicities());
         let mut times = vec![Fr::ZERO; height];
         for (value, time) in times.iter_mut().zip(&self.last_times) {
@@ -245,7 +245,6 @@ impl ChunkWitness {
                 *count += 1;
             }
         };
-        let operand = 1i128 << shape.operand_bits();
         let in_range = |value: i128| (0..range_size(shape) as i128).contains(&value);
         let halves = |value: i128| (value & 0xff, value >> 8);
         for (index, row) in self.rows.iter().enumerate() {
@@ -280,10 +279,7 @@ impl ChunkWitness {
                     vec![(x, y)]
                 };
                 for (x, y) in pairs {
-                    if (0..operand).contains(&x) && (0..operand).contains(&y) {
-                        let place = lookup_row(shape, kind::AND, x as u64, y as u64);
-                        bump(table, place as i128);
-                    }
+                    bump_row(table, lookup_row(shape, kind::AND.into(), x, y));
                 }
             };
             if bytes {
@@ -295,19 +291,12 @@ impl ChunkWitness {
             if !in_words && class != Some(Class::ShiftAmount) {
                 conjunction(row[Cell::P0], row[Cell::P1]);
             }
-            let powers = i128::from(kind::LEFT_64)..=i128::from(kind::RIGHT_32);
-            if class == Some(Class::ShiftAmount)
-                && (0..64).contains(&row[Cell::P0])
-                && powers.contains(&row[Cell::Imm])
-            {
-                let place = lookup_row(shape, row[Cell::Imm] as u64, row[Cell::P0] as u64, 0);
-                bump(table, place as i128);
+            if class == Some(Class::ShiftAmount) {
+                bump_row(table, lookup_row(shape, row[Cell::Imm], row[Cell::P0], 0));
             }
             if in_words {
-                if (0..256).contains(&row[Cell::P0]) {
-                    let place = lookup_row(shape, kind::OFFSET, row[Cell::P0] as u64, 0);
-                    bump(table, place as i128);
-                }
+                let offset = lookup_row(shape, kind::OFFSET.into(), row[Cell::P0], 0);
+                bump_row(table, offset);
                 if row[Cell::Alias] == 1 {
                     let before = |distance: usize| index.checked_sub(distance);
                     let rows =
