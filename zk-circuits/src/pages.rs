@@ -31,7 +31,7 @@ impl PageList {
     /// Places pages, given in strictly increasing order.
     ///
     /// # Errors
-    /// If they are not in order, not in a region where a spare page or the separator would be, or too many for the shape.
+    /// If they are not in order, lie where spare pages or the separator do, or are too many for the shape.
     pub fn new(touched: &[u64], shape: Shape) -> Result<Self, ProgramError> {
         let in_order = touched.windows(2).all(|pair| pair[0] < pair[1]);
         let in_range = touched
