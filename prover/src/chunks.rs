@@ -11,13 +11,15 @@ use verifier::{
     ChunkProof, Claim, ColumnStream, ExpectedOutcome, KeyId, Lane, PublicColumn, RunInfo,
     SrsIdentity, VerifyError, verify_chain, verify_chunk,
 };
-use zk_circuits::{ChunkInstance, Committed, PageList, Plan, ProgramTable, Selection, Shape};
+use zk_circuits::{
+    ChunkInstance, ChunkWitness, Committed, PageList, Plan, ProgramTable, Selection, Shape,
+};
 
 use crate::create::create;
 use crate::error::{ChunkFailure, Error};
 use crate::job::{Frame, Identity, Job, Proved, Restart, Session};
 use crate::keys::{Engine, KeygenConfig, Keys};
-use crate::memory::Footprint;
+use crate::memory::{Footprint, Load};
 use crate::rng::LinkedRng;
 use crate::secret::BoundarySecret;
 
@@ -25,7 +27,7 @@ use crate::secret::BoundarySecret;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Schedule {
-    /// One after another, each on all threads: least memory.
+    /// One after another, each on all threads, the next one's rows made meanwhile: least memory.
     Sequential,
     /// As many side by side as there are threads: fastest with many cores.
     Parallel,
@@ -225,8 +227,7 @@ fn prove(
     }
     let threads = rayon::current_num_threads();
     let budget = config.memory_budget();
-    let at_once = Footprint::of(config.shape()?, config.engine())
-        .chunks_at_once(schedule, threads, budget)?;
+    let load = Footprint::of(config.shape()?, config.engine()).load(schedule, threads, budget)?;
     observer(Event::KeysNeeded);
     let keys = config.keys()?;
     if config.engine() == Engine::Fast {
@@ -239,6 +240,7 @@ fn prove(
     let chunks = plan.chunk_count();
     let span = tracing::info_span!("prove", chunks, k = keys.shape.k());
     let _entered = span.enter();
+    let at_once = load.at_once;
     observer(Event::Ready { chunks, at_once });
 
     let run = Run {
@@ -247,7 +249,7 @@ fn prove(
         plan: &plan,
         hints: Hints::of(trace, &plan),
         claim: claim_of(trace),
-        at_once,
+        load,
         span: &span,
         observer,
     };
@@ -314,10 +316,15 @@ struct Run<'a> {
     plan: &'a Plan,
     hints: Hints,
     claim: Claim,
-    /// Number of chunks that are proved at once.
-    at_once: usize,
+    load: Load,
     span: &'a tracing::Span,
     observer: Observer<'a>,
+}
+
+/// What a chunk's proof begins with.
+struct Rows {
+    streams: [ColumnStream; Committed::COUNT],
+    witness: ChunkWitness,
 }
 
 impl Run<'_> {
@@ -348,14 +355,32 @@ impl Run<'_> {
         }
         // Batches bound the number of proofs in progress: a thread that waits inside one proof would
         // otherwise begin the next. The end of a batch is filled by the parallelism inside proofs.
-        for batch in missing.chunks(self.at_once) {
-            let results = batch
-                .par_iter()
-                .map(|chunk| Ok((*chunk, self.one(*chunk, secret, session)?)))
-                .collect::<Result<Vec<_>, Error>>()?;
-            for (chunk, result) in results {
+        let mut batches = missing.chunks(self.load.at_once).peekable();
+        let mut rows = Vec::new();
+        while let Some(batch) = batches.next() {
+            rows.resize_with(batch.len(), || None);
+            let next = batches.peek().filter(|_| self.load.ahead);
+            let next = next.copied().unwrap_or_default();
+            let prove =
+                |(chunk, rows): (&usize, _)| Ok((*chunk, self.one(*chunk, rows, secret, session)?));
+            let (results, ahead) = rayon::join(
+                || {
+                    batch
+                        .par_iter()
+                        .zip(rows)
+                        .map(prove)
+                        .collect::<Result<Vec<_>, Error>>()
+                },
+                || {
+                    next.par_iter()
+                        .map(|chunk| self.rows_ahead(*chunk, secret))
+                        .collect()
+                },
+            );
+            for (chunk, result) in results? {
                 proved[chunk] = Some(result);
             }
+            rows = ahead;
         }
         let (proofs, statements): (Vec<_>, Vec<_>) = proved.into_iter().flatten().unzip();
         let _part = part("verification");
@@ -363,17 +388,25 @@ impl Run<'_> {
         Ok(proofs)
     }
 
-    /// Proves and stores one chunk.
+    /// A chunk's rows before its turn. What fails is tried again when it is proved, and fails there.
+    fn rows_ahead(&self, chunk: usize, secret: &BoundarySecret) -> Option<Rows> {
+        let _entered = self.span.enter();
+        let rows = AssertUnwindSafe(|| self.rows(chunk, secret));
+        catch_unwind(rows).ok()?.ok()
+    }
+
+    /// Proves and stores one chunk, of which the rows may be there already.
     fn one(
         &self,
         chunk: usize,
+        mut rows: Option<Rows>,
         secret: &BoundarySecret,
         session: Option<&Session<'_>>,
     ) -> Result<Proved, Error> {
         let _entered = self.span.enter();
         let mut retries = session.map_or(0, Session::retries);
         let proved = loop {
-            match self.chunk(chunk, secret) {
+            match self.chunk(chunk, rows.take(), secret) {
                 Ok(proved) => break proved,
                 Err(reason) if retries == 0 || matches!(reason, ChunkFailure::Witness(_)) => {
                     return Err(Error::Chunk { chunk, reason });
@@ -394,22 +427,31 @@ impl Run<'_> {
     }
 
     /// Proves one chunk; a panic, the observer's too, is a failure like any other.
-    fn chunk(&self, index: usize, secret: &BoundarySecret) -> Result<Proved, ChunkFailure> {
+    fn chunk(
+        &self,
+        index: usize,
+        rows: Option<Rows>,
+        secret: &BoundarySecret,
+    ) -> Result<Proved, ChunkFailure> {
         let prove = || {
             (self.observer)(Event::ChunkStarted { chunk: index });
-            self.prove_chunk(index, secret)
+            let rows = rows.map_or_else(|| self.rows(index, secret), Ok)?;
+            self.prove_chunk(index, rows)
         };
         catch_unwind(AssertUnwindSafe(prove))
             .unwrap_or_else(|panic| Err(ChunkFailure::Panic(panic_text(panic.as_ref()))))
     }
 
-    fn prove_chunk(&self, index: usize, secret: &BoundarySecret) -> Result<Proved, ChunkFailure> {
+    fn rows(&self, index: usize, secret: &BoundarySecret) -> Result<Rows, ChunkFailure> {
+        let _part = part("rows of the machine");
         let mut streams = self.streams(index as u64, secret);
         let reserved = streams.each_mut().map(ColumnStream::reserved);
-        let witness = {
-            let _part = part("rows of the machine");
-            self.plan.witness(index, &reserved)?
-        };
+        let witness = self.plan.witness(index, &reserved)?;
+        Ok(Rows { streams, witness })
+    }
+
+    fn prove_chunk(&self, index: usize, rows: Rows) -> Result<Proved, ChunkFailure> {
+        let Rows { streams, witness } = rows;
         let instance = *witness.instance();
         if index == 0 {
             self.advise(witness.used_rows());

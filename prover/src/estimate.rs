@@ -178,9 +178,8 @@ pub fn estimate(
     let threads = config.thread_count();
     let budget = config.memory_budget();
     let footprint = Footprint::of(shape, config.engine());
-    let at_once = footprint
-        .chunks_at_once(schedule, threads, budget)?
-        .min(chunks);
+    let load = footprint.load(schedule, threads, budget)?.of_chunks(chunks);
+    let at_once = load.at_once;
     let chunk = calibration
         .chunk(config.engine(), shape.k())
         .unwrap_or_default();
@@ -197,7 +196,7 @@ pub fn estimate(
         chunks,
         at_once,
         proof_bytes: proof_bytes(trace, &plan, shape),
-        memory_bytes: footprint.process(at_once) + memory::run_bytes(trace.steps().len(), &plan),
+        memory_bytes: footprint.process(load) + memory::run_bytes(trace.steps().len(), &plan),
         cpu_seconds: chunk * chunks as f64,
         seconds: batches + last,
     })

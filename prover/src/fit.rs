@@ -54,7 +54,7 @@ impl KeygenConfig {
                 return Ok(config);
             }
             let fits = Footprint::of(shape, self.engine())
-                .chunks_at_once(Schedule::Sequential, 1, self.memory_budget())
+                .load(Schedule::Sequential, 1, self.memory_budget())
                 .is_ok();
             let columns = CircuitSize::of(shape).advice_columns as u64;
             let work = chunks as u64 * columns * (shape.rows() as u64 + ROWS_OF_A_CHUNK);

@@ -486,7 +486,13 @@ impl<'a> Store<'a> {
         };
         // A proving key that is not the one of the verifying key that others verify with is made again, and
         // if that does not help, the verifying key.
-        let found = self.verifying_key().map(|key| key.id());
+        let entry = self.verifying_entry();
+        let stored = self.cache.load(&entry, |bytes| Some(bytes.to_vec()));
+        let is_stored = |encoded: &[u8]| stored.as_deref() == Some(encoded);
+        let is_another = || {
+            let stored = stored.as_deref();
+            stored.is_some_and(|bytes| self.parse_verifying(bytes).is_some())
+        };
         let parse = |mut bytes: &[u8]| {
             let key = ProvingKey::<G1Affine>::read::<_, ChunkCircuit>(
                 &mut bytes,
@@ -495,11 +501,9 @@ impl<'a> Store<'a> {
             );
             let key = key.ok().filter(|_| bytes.is_empty())?;
             let verifying = verifying_of(&key).ok()?;
-            let is_own = match found {
-                Some(found) => verifying.id() == found,
-                None => is_under(&key, &g_lagrange),
-            };
-            is_own.then_some((key, verifying))
+            let encoded = with_id(&verifying);
+            let is_own = is_stored(&encoded) || (!is_another() && is_under(&key, &g_lagrange));
+            is_own.then_some((key, verifying, encoded))
         };
         let build = || {
             tracing::info!("generating keys");
@@ -507,22 +511,17 @@ impl<'a> Store<'a> {
             let key = keygen_pk2(&params, &circuit, false).map_err(keygen_error)?;
             let verifying = verifying_of(&key).map_err(keygen_error)?;
             let bytes = key.to_bytes(SerdeFormat::RawBytes);
-            Ok(((key, verifying), bytes))
+            let encoded = with_id(&verifying);
+            Ok(((key, verifying, encoded), bytes))
         };
-        let entry = self.entry("pk", max_proving_key_bytes(self.shape.k()));
-        let both = self.cache.load_or_build(&entry, parse, build)?;
-        let (proving, verifying) = both.value;
+        let proving_entry = self.entry("pk", max_proving_key_bytes(self.shape.k()));
+        let both = self.cache.load_or_build(&proving_entry, parse, build)?;
+        let (proving, verifying, encoded) = both.value;
         let mut unkept = srs.unkept.or(both.unkept);
-        if found != Some(verifying.id()) {
-            let entry = self.verifying_entry();
-            let parse = |bytes: &[u8]| {
-                let found = self.parse_verifying(bytes)?;
-                (found.id() == verifying.id()).then_some(())
-            };
-            let cached = self.cache.load_or_build(&entry, parse, || {
-                let bytes = [&verifying.id().0[..], &verifying.to_bytes()].concat();
-                Ok(((), bytes))
-            })?;
+        if !is_stored(&encoded) {
+            let parse = |bytes: &[u8]| (bytes == encoded).then_some(());
+            let build = || Ok(((), encoded.clone()));
+            let cached = self.cache.load_or_build(&entry, parse, build)?;
             unkept = unkept.or(cached.unkept);
         }
         tracing::info!(key = %verifying.id(), "keys are ready");
@@ -545,7 +544,6 @@ impl<'a> Store<'a> {
         self.entry("vk", max_verifying_key_bytes(self.shape.k()))
     }
 
-    /// The entry is the key's identity, then the key.
     fn parse_verifying(&self, bytes: &[u8]) -> Option<VerifyingKey> {
         let key = parse_with_id(bytes, |key, id| VerifyingKey::from_bytes(key, id).ok())?;
         let is_own = key.shape() == self.shape
@@ -592,7 +590,12 @@ pub(crate) fn keygen_error(error: impl fmt::Display) -> Error {
     }
 }
 
-/// Splits an entry into a key and its identity.
+/// The entry of a verifying key: its identity, then the key.
+fn with_id(key: &VerifyingKey) -> Vec<u8> {
+    [&key.id().0[..], &key.to_bytes()].concat()
+}
+
+/// The inverse of [`with_id`], for keys of chunks and of aggregates: splits an entry into a key and its identity.
 pub(crate) fn parse_with_id<T>(
     bytes: &[u8],
     parse: impl FnOnce(&[u8], KeyId) -> Option<T>,

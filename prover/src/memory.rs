@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use zk_circuits::{CircuitSize, Plan, Shape};
+use zk_circuits::{CircuitSize, Plan, Row, Shape};
 
 use crate::chunks::Schedule;
 use crate::error::Error;
@@ -35,6 +35,26 @@ pub(crate) struct Footprint {
     keys: u64,
     /// One proof in progress.
     chunk: u64,
+    /// The rows of a chunk whose proof has not begun.
+    rows: u64,
+}
+
+/// What is held at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Number of proofs in progress.
+    pub(crate) at_once: usize,
+    /// Whether as many further chunks' rows are made meanwhile.
+    pub(crate) ahead: bool,
+}
+
+impl Load {
+    /// Of a run with so many chunks.
+    pub(crate) fn of_chunks(self, chunks: usize) -> Self {
+        let at_once = self.at_once.min(chunks);
+        let ahead = self.ahead && chunks > at_once;
+        Self { at_once, ahead }
+    }
 }
 
 impl Footprint {
@@ -45,44 +65,51 @@ impl Footprint {
         Self {
             keys: (key_columns * FORMS * FIELD_BYTES + PARAMETER_BYTES) * rows,
             chunk: size.advice_columns as u64 * rows * FIELD_BYTES * tenths_of_copies(engine) / 10,
+            rows: rows * size_of::<Row>() as u64,
         }
     }
 
     /// A process with so many proofs in progress.
-    pub(crate) const fn process(&self, at_once: usize) -> u64 {
-        BASE_BYTES + self.keys + at_once as u64 * self.chunk
+    pub(crate) const fn process(&self, load: Load) -> u64 {
+        let rows = if load.ahead { self.rows } else { 0 };
+        BASE_BYTES + self.keys + load.at_once as u64 * (self.chunk + rows)
     }
 
-    /// How many chunks a schedule proves at once: no more than fit into the budget.
+    /// How many chunks a schedule proves at once: no more than fit into the budget. The next ones' rows are made
+    /// meanwhile if proofs leave threads idle and there is memory for them.
     ///
     /// # Errors
     /// If not even one fits.
-    pub(crate) fn chunks_at_once(
+    pub(crate) fn load(
         &self,
         schedule: Schedule,
         threads: usize,
         budget: Option<u64>,
-    ) -> Result<usize, Error> {
-        let wanted = match schedule {
-            Schedule::Sequential => 1,
-            Schedule::Parallel => threads,
-            Schedule::Auto => available().map_or(threads, |free| {
-                let fit = free.saturating_sub(self.keys) / self.chunk.max(1);
-                usize::try_from(fit).map_or(threads, |fit| fit.min(threads))
-            }),
+    ) -> Result<Load, Error> {
+        let (most, free) = match schedule {
+            Schedule::Sequential => (1, None),
+            Schedule::Parallel => (threads, None),
+            Schedule::Auto => (threads, available()),
         };
-        let wanted = wanted.max(1);
-        let Some(budget) = budget else {
-            return Ok(wanted);
+        let needed = |load| self.process(load) * (100 + SLACK_PERCENT) / 100;
+        let least = Load {
+            at_once: 1,
+            ahead: false,
         };
-        let needed = |at_once| self.process(at_once) * (100 + SLACK_PERCENT) / 100;
-        (1..=wanted)
-            .rev()
-            .find(|at_once| needed(*at_once) <= budget)
-            .ok_or(Error::MemoryBudget {
-                needed: needed(1),
+        if let Some(budget) = budget.filter(|budget| *budget < needed(least)) {
+            return Err(Error::MemoryBudget {
+                needed: needed(least),
                 budget,
-            })
+            });
+        }
+        let fits = |load: &Load| {
+            budget.is_none_or(|budget| needed(*load) <= budget)
+                && free.is_none_or(|free| self.process(*load) <= free)
+        };
+        let loads = (1..=most)
+            .rev()
+            .flat_map(|at_once| [at_once < threads, false].map(|ahead| Load { at_once, ahead }));
+        Ok(loads.into_iter().find(fits).unwrap_or(least))
     }
 }
 
@@ -123,18 +150,39 @@ mod tests {
     #[test]
     fn a_budget_bounds_how_many_are_proved_at_once() {
         let footprint = Footprint::of(Shape::new(12, 8).expect("supported"), Engine::Fast);
-        let at_once = |budget| footprint.chunks_at_once(Schedule::Parallel, 8, budget);
-        assert_eq!(at_once(None).expect("no budget"), 8);
-        assert_eq!(at_once(Some(u64::MAX)).expect("enough"), 8);
-        let Err(Error::MemoryBudget { needed, budget: 0 }) = at_once(Some(0)) else {
+        let load = |budget| footprint.load(Schedule::Parallel, 8, budget);
+        let of = |at_once, ahead| Load { at_once, ahead };
+        assert_eq!(load(None).expect("no budget"), of(8, false));
+        assert_eq!(load(Some(u64::MAX)).expect("enough"), of(8, false));
+        let Err(Error::MemoryBudget { needed, budget: 0 }) = load(Some(0)) else {
             panic!("nothing fits into nothing");
         };
-        assert!(needed > footprint.process(1));
-        assert_eq!(at_once(Some(needed)).expect("enough"), 1);
-        assert!(at_once(Some(needed - 1)).is_err());
-        let more = at_once(Some(3 * needed)).expect("enough");
+        assert!(needed > footprint.process(of(1, false)));
+        assert_eq!(load(Some(needed)).expect("enough"), of(1, false));
+        assert!(load(Some(needed - 1)).is_err());
+        let more = load(Some(3 * needed)).expect("enough").at_once;
         assert!((3..8).contains(&more), "{more}");
-        let one = footprint.chunks_at_once(Schedule::Sequential, 8, Some(u64::MAX));
-        assert_eq!(one.expect("enough"), 1);
+    }
+
+    #[test]
+    fn rows_are_made_ahead_for_idle_threads_within_the_budget() {
+        let footprint = Footprint::of(Shape::new(12, 8).expect("supported"), Engine::Fast);
+        let load = |threads, budget| {
+            let load = footprint.load(Schedule::Sequential, threads, Some(budget));
+            load.expect("enough")
+        };
+        let ahead = Load {
+            at_once: 1,
+            ahead: true,
+        };
+        let alone = Load {
+            ahead: false,
+            ..ahead
+        };
+        assert_eq!(load(8, u64::MAX), ahead);
+        assert_eq!(load(1, u64::MAX), alone);
+        let enough = footprint.process(ahead) * (100 + SLACK_PERCENT) / 100;
+        assert_eq!(load(8, enough), ahead);
+        assert_eq!(load(8, enough - 1), alone);
     }
 }

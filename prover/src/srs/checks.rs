@@ -1,7 +1,7 @@
 //! What makes points a structured reference string. Everything is checked against the image of the secret.
 
 use ff::Field;
-use group::Curve;
+use group::{Curve, Group};
 use group::cofactor::CofactorGroup;
 use group::prime::PrimeCurveAffine;
 use halo2_proofs::arithmetic::best_multiexp;
@@ -88,8 +88,8 @@ pub(super) fn lagrange(k: u32, list: &[G1Affine], s_g2: &G2Affine) -> Result<(),
 
 /// Whether the list maps 1, which is 1 on all rows, to G.
 pub(super) fn sum_is_generator(list: &[G1Affine]) -> bool {
-    let sum: G1 = list.par_iter().map(|point| G1::from(*point)).sum();
-    sum == G1::generator()
+    let sum = list.par_iter().fold(G1::identity, |sum, point| sum + point);
+    sum.sum::<G1>() == G1::generator()
 }
 
 /// Whether the first point is τ times the second one.
