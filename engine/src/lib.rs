@@ -9,6 +9,7 @@ mod key;
 mod lookup;
 mod msm;
 mod open;
+mod openings;
 mod packed;
 mod permutation;
 mod prover;

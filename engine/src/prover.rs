@@ -1,7 +1,10 @@
 //! The proof, in halo2's order.
 
+use std::collections::HashMap;
+
 use ff::Field;
-use halo2_proofs::plonk::{Circuit, Error, ProvingKey};
+use halo2_proofs::plonk::{Circuit, ConstraintSystem, Error, ProvingKey};
+use halo2_proofs::poly::Rotation;
 use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
 use halo2curves::bn256::{Fr, G1Affine};
 use rand_core::RngCore;
@@ -9,10 +12,11 @@ use rayon::prelude::*;
 use tracing::span::EnteredSpan;
 
 use crate::commit::{commit_coefficients, write_points};
-use crate::expression::{Graph, Source, gate_terms};
+use crate::expression::{Graph, Program, Source, gate_terms};
 use crate::fft::Input;
 use crate::key::{EngineKey, OnBackend, Prepared};
 use crate::open::{Query, combine, evaluate, open};
+use crate::openings::{Opening, Openings};
 use crate::packed::Backend;
 use crate::raw::Raw;
 use crate::witness::{AdviceSource, Given, Run};
@@ -156,28 +160,31 @@ where
         instance: &instance,
     };
 
-    let part = self::part("lookups and permutations");
-    let theta = *transcript.squeeze_challenge_scalar::<()>();
-    let lookups = lookup::commit(prepared, pk, &values, &challenges, theta, rng, transcript)?;
-    let beta = *transcript.squeeze_challenge_scalar::<()>();
-    let gamma = *transcript.squeeze_challenge_scalar::<()>();
-    let both = (beta, gamma);
-    let products = permutation::commit(prepared, pk, &values, both, rng, transcript)?;
-    let lookup_products = lookup::commit_products(prepared, cs, &lookups, both, rng, transcript)?;
-
-    drop(part);
-
-    let random_part = self::part("random polynomial");
-    let random: Vec<Fr> = (0..n).map(|_| Fr::random(&mut *rng)).collect();
-    // A blinding factor that the scheme does not use.
-    let _ = Fr::random(&mut *rng);
-    let commitment = commit_coefficients(prepared, &[std_input(&random)]);
-    write_points(transcript, commitment)?;
-    drop(random_part);
+    let (theta, both, lookups, products, lookup_products) = {
+        let _part = part("lookups and permutations");
+        let theta = *transcript.squeeze_challenge_scalar::<()>();
+        let lookups = lookup::commit(prepared, pk, &values, &challenges, theta, rng, transcript)?;
+        let beta = *transcript.squeeze_challenge_scalar::<()>();
+        let gamma = *transcript.squeeze_challenge_scalar::<()>();
+        let both = (beta, gamma);
+        let products = permutation::commit(prepared, pk, &values, both, rng, transcript)?;
+        let lookup_products =
+            lookup::commit_products(prepared, cs, &lookups, both, rng, transcript)?;
+        (theta, both, lookups, products, lookup_products)
+    };
+    let random: Vec<Fr> = {
+        let _part = part("random polynomial");
+        let random: Vec<Fr> = (0..n).map(|_| Fr::random(&mut *rng)).collect();
+        // A blinding factor that the scheme does not use.
+        let _ = Fr::random(&mut *rng);
+        let commitment = commit_coefficients(prepared, &[std_input(&random)]);
+        write_points(transcript, commitment)?;
+        random
+    };
     let y = *transcript.squeeze_challenge_scalar::<()>();
 
-    let part = self::part("interpolation");
     // Values are not needed any more, and coefficients take their place.
+    let interpolating = part("interpolation");
     let instance = prepared.coefficients(instance);
     let advice = prepared.coefficients(witness.advice);
     let (input, table): (Vec<_>, Vec<_>) = lookups.into_iter().map(|l| (l.input, l.table)).unzip();
@@ -185,7 +192,7 @@ where
     let table = prepared.coefficients(table);
     let products = prepared.coefficients(products);
     let lookup_products = prepared.coefficients(lookup_products);
-    drop(part);
+    drop(interpolating);
     let polynomial = |source: Source| match source {
         Source::Fixed(index) => std_input(pk.fixed_polys()[index].values()),
         Source::Advice(index) => Input::Work(&advice[index]),
@@ -202,29 +209,18 @@ where
         Source::Point => Input::Work(&[]),
     };
 
-    let program = {
-        let mut graph = Graph::default();
-        let mut terms = gate_terms(&mut graph, cs, &challenges);
-        terms.extend(permutation::terms(&mut graph, cs, beta, gamma));
-        terms.extend(lookup::terms(
-            &mut graph,
-            cs,
-            &challenges,
-            [theta, beta, gamma],
-        ));
-        let root = graph.combine(&terms, y);
-        graph.compile(root)
-    };
+    let program = program_of(cs, &challenges, theta, both, y);
     let pieces = quotient::quotient(prepared, &program, polynomial);
     for _ in &pieces {
         let _ = Fr::random(&mut *rng);
     }
-    let part = self::part("commitments to the quotient");
     let inputs: Vec<_> = pieces.iter().map(|piece| Input::Work(piece)).collect();
-    write_points(transcript, commit_coefficients(prepared, &inputs))?;
-    drop(part);
+    {
+        let _part = part("commitments to the quotient");
+        write_points(transcript, commit_coefficients(prepared, &inputs))?;
+    }
 
-    let part = self::part("evaluations");
+    let evaluating = part("evaluations");
     let x = *transcript.squeeze_challenge_scalar::<()>();
     let powers = std::iter::successors(Some(Fr::ONE), |power| Some(*power * x.pow([n as u64])));
     let terms: Vec<_> = inputs.iter().copied().zip(powers).collect();
@@ -232,96 +228,35 @@ where
     drop(terms);
     drop(inputs);
     drop(pieces);
-
-    // What is opened, in the order in which values are written.
-    let at = |rotation: i32| domain.rotate_omega(x, halo2_proofs::poly::Rotation(rotation));
-    let opening = |source: Source, rotation: i32| Opening::Of(source, rotation);
-    let advice_openings: Vec<_> = (cs.advice_queries().iter())
-        .map(|(column, rotation)| opening(Source::Advice(column.index()), rotation.0))
-        .collect();
-    let fixed_openings: Vec<_> = (cs.fixed_queries().iter())
-        .map(|(column, rotation)| opening(Source::Fixed(column.index()), rotation.0))
-        .collect();
-    let sigma_openings: Vec<_> = (0..pk.permutation().polys().len())
-        .map(|index| opening(Source::Sigma(index), 0))
-        .collect();
-    let end = -(cs.blinding_factors() as i32 + 1);
-    let sets = products.len();
-    let mut product_openings = Vec::new();
-    for set in 0..sets {
-        product_openings.push(opening(Source::Product(set), 0));
-        product_openings.push(opening(Source::Product(set), 1));
-        if set + 1 < sets {
-            product_openings.push(opening(Source::Product(set), end));
-        }
-    }
-    let mut lookup_openings = Vec::new();
-    for lookup in 0..lookup_products.len() {
-        lookup_openings.extend([
-            opening(Source::LookupProduct(lookup), 0),
-            opening(Source::LookupProduct(lookup), 1),
-            opening(Source::LookupInput(lookup), 0),
-            opening(Source::LookupInput(lookup), -1),
-            opening(Source::LookupTable(lookup), 0),
-        ]);
-    }
-    let written: Vec<Opening> = advice_openings
-        .iter()
-        .chain(&fixed_openings)
-        .chain(&[Opening::Random])
-        .chain(&sigma_openings)
-        .chain(&product_openings)
-        .chain(&lookup_openings)
-        .copied()
-        .collect();
+    let openings = Openings::of(
+        cs,
+        pk.permutation().polys().len(),
+        products.len(),
+        lookup_products.len(),
+    );
     let input_of = |opening: Opening| match opening {
-        Opening::Of(source, rotation) => (polynomial(source), at(rotation)),
+        Opening::Of(source, rotation) => (
+            polynomial(source),
+            domain.rotate_omega(x, Rotation(rotation)),
+        ),
         Opening::Random => (std_input(&random), x),
         Opening::Quotient => (Input::Work(&h), x),
     };
-    let values: Vec<Fr> = written
-        .par_iter()
-        .map(|opening| {
-            let (polynomial, point) = input_of(*opening);
-            evaluate::<B>(polynomial, point)
-        })
-        .collect();
+    let value_of = |opening: &Opening| {
+        let (polynomial, point) = input_of(*opening);
+        evaluate::<B>(polynomial, point)
+    };
+    let values: Vec<Fr> = openings.written.par_iter().map(value_of).collect();
     for value in &values {
         transcript.write_scalar(*value)?;
     }
+    drop(evaluating);
 
-    drop(part);
-
-    // The order of halo2's queries, in which running products' last rows come after the others, last set
-    // first, and lookups' rotations after their unrotated columns.
-    let mut order: Vec<Opening> = advice_openings;
-    for set in 0..sets {
-        order.extend([
-            opening(Source::Product(set), 0),
-            opening(Source::Product(set), 1),
-        ]);
-    }
-    order.extend(
-        (0..sets.saturating_sub(1))
-            .rev()
-            .map(|set| opening(Source::Product(set), end)),
-    );
-    for lookup in 0..lookup_products.len() {
-        order.extend([
-            opening(Source::LookupProduct(lookup), 0),
-            opening(Source::LookupInput(lookup), 0),
-            opening(Source::LookupTable(lookup), 0),
-            opening(Source::LookupInput(lookup), -1),
-            opening(Source::LookupProduct(lookup), 1),
-        ]);
-    }
-    order.extend(fixed_openings);
-    order.extend(sigma_openings);
-    order.extend([Opening::Quotient, Opening::Random]);
-
-    let known: std::collections::HashMap<Opening, Fr> = written.into_iter().zip(values).collect();
-    let mut ids = std::collections::HashMap::new();
-    let queries: Vec<Query<'_>> = order
+    let _part = part("opening");
+    let known: HashMap<Opening, Fr> = openings.written.into_iter().zip(values).collect();
+    let mut ids = HashMap::new();
+    let queries: Vec<Query<'_>> = openings
+        .queried
         .into_iter()
         .map(|opening| {
             let (polynomial, point) = input_of(opening);
@@ -336,29 +271,27 @@ where
             }
         })
         .collect();
-    let _part = self::part("opening");
     open(prepared, transcript, &queries)
+}
+
+/// All constraints, combined by powers of `y`.
+fn program_of(
+    cs: &ConstraintSystem<Fr>,
+    challenges: &[Fr],
+    theta: Fr,
+    (beta, gamma): (Fr, Fr),
+    y: Fr,
+) -> Program {
+    let mut graph = Graph::default();
+    let mut terms = gate_terms(&mut graph, cs, challenges);
+    terms.extend(permutation::terms(&mut graph, cs, beta, gamma));
+    let of_lookups = [theta, beta, gamma];
+    terms.extend(lookup::terms(&mut graph, cs, challenges, of_lookups));
+    let root = graph.combine(&terms, y);
+    graph.compile(root)
 }
 
 /// A part of a proof, for those who watch where time goes: benches/profile.rs of the workspace.
 pub fn part(name: &'static str) -> EnteredSpan {
     tracing::trace_span!("part", name).entered()
-}
-
-/// A value of a polynomial that a proof shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Opening {
-    Of(Source, i32),
-    Random,
-    Quotient,
-}
-
-impl Opening {
-    /// The same for the same polynomial.
-    fn polynomial(self) -> Self {
-        match self {
-            Self::Of(source, _) => Self::Of(source, 0),
-            other => other,
-        }
-    }
 }

@@ -15,6 +15,7 @@ use crate::expression::{Program, Source, Step};
 use crate::fft::{Input, Plan, Scratch};
 use crate::key::Prepared;
 use crate::packed::{Backend, Kernel, MAX_LANES, Packed, Words};
+use crate::prover::part;
 
 /// Packed values per step: what it costs to find out which step is next is shared by them.
 const WIDTH: usize = 2;
@@ -42,16 +43,18 @@ pub(crate) fn quotient<'a, B: Backend>(
         .collect();
     // The same memory for all cosets.
     let mut columns = vec![vec![[0; 4]; n + PADDING]; others.len()];
-    let mut part = vec![[0; 4]; n];
+    let mut coset = vec![[0; 4]; n];
     for (i, shift) in prepared.shifts.iter().enumerate() {
         let plan = Plan::<B>::new(prepared.k, *shift, Fr::ONE);
-        let cosets = crate::prover::part("columns on cosets");
-        columns.par_iter_mut().zip(&others).for_each_init(
-            || plan.scratch(),
-            |scratch, (column, source)| {
-                on_coset(prepared, &plan, scratch, &coefficients, *source, column);
-            },
-        );
+        {
+            let _part = part("columns on cosets");
+            columns.par_iter_mut().zip(&others).for_each_init(
+                || plan.scratch(),
+                |scratch, (column, source)| {
+                    on_coset(prepared, &plan, scratch, &coefficients, *source, column);
+                },
+            );
+        }
         let mut filled = columns.iter();
         let kept = kept.map(|kept| &kept[i]);
         let columns: Vec<&[Words]> = (program.columns.iter())
@@ -60,23 +63,23 @@ pub(crate) fn quotient<'a, B: Backend>(
                 None => filled.next().map(Vec::as_slice),
             })
             .collect();
-        drop(cosets);
-        let constraints = crate::prover::part("constraints on cosets");
-        let values = evaluate::<B>(program, &columns, n);
-        drop(constraints);
-        let _pieces = crate::prover::part("the quotient's pieces");
+        let values = {
+            let _part = part("constraints on cosets");
+            evaluate::<B>(program, &columns, n)
+        };
+        let _part = part("the quotient's pieces");
         prepared.inverse.transform(
             Input::Work(&values),
-            &mut part,
+            &mut coset,
             &mut prepared.inverse.scratch(),
         );
-        part[1..].reverse();
+        coset[1..].reverse();
         // Divided by the vanishing polynomial, and by the coset's powers.
         let vanishing = (powers[i] - Fr::ONE).invert().unwrap_or(Fr::ZERO);
         let factors: Vec<Fr> = matrix.iter().map(|row| row[i] * vanishing).collect();
         let unshift = shift.invert().unwrap_or(Fr::ZERO);
         if n < B::Fr::LANES {
-            accumulate_few::<B>(&part, &factors, unshift, &mut quotient);
+            accumulate_few::<B>(&coset, &factors, unshift, &mut quotient);
             continue;
         }
         let rows = (n / rayon::current_num_threads())
@@ -85,7 +88,7 @@ pub(crate) fn quotient<'a, B: Backend>(
         for (piece, factor) in quotient.iter_mut().zip(&factors) {
             piece
                 .par_chunks_mut(rows)
-                .zip(part.par_chunks(rows))
+                .zip(coset.par_chunks(rows))
                 .enumerate()
                 .for_each(|(chunk, (piece, part))| {
                     let first = *factor * unshift.pow_vartime([(chunk * rows) as u64]);

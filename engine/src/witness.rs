@@ -89,12 +89,13 @@ where
         while let Some(phase) = committed.phases.get(committed.phase) {
             let count = phase.columns.len();
             let known: Vec<Fr> = committed.challenges.iter().flatten().copied().collect();
-            let filling = part(match committed.phase {
-                0 => "filling columns",
-                _ => "filling columns of later phases",
-            });
-            let columns = (self.0)(committed.phase, &committed.advice, &known)?;
-            drop(filling);
+            let columns = {
+                let _part = part(match committed.phase {
+                    0 => "filling columns",
+                    _ => "filling columns of later phases",
+                });
+                (self.0)(committed.phase, &committed.advice, &known)?
+            };
             if columns.len() != count || columns.iter().any(|c| c.len() > committed.usable) {
                 return Err(Error::Synthesis);
             }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use aggregation::AggregationShape;
 use verifier::{AggregateKey, AggregateProof, ExecutionProof};
 
+use crate::config::KeygenConfig;
 use crate::error::Error;
-use crate::keys::KeygenConfig;
 
 pub use jobs::{Aggregator, SpanProof};
 pub use keys::LayerKind;

@@ -13,8 +13,9 @@ use verifier::{ExecutionProof, KeyId, SrsIdentity, SrsKind};
 use zk_circuits::{ChunkInstance, CircuitSize, Plan, Shape};
 
 use crate::chunks::{Hints, Schedule, info_of, prove_execution_chunked};
+use crate::config::KeygenConfig;
+use crate::create::Engine;
 use crate::error::Error;
-use crate::keys::{Engine, KeygenConfig};
 use crate::memory::{self, Footprint};
 use crate::usage::Stopwatch;
 

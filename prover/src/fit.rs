@@ -4,8 +4,8 @@ use bpf_tracer::ExecutionTrace;
 use zk_circuits::{CircuitSize, Shape, WitnessError};
 
 use crate::chunks::Schedule;
+use crate::config::KeygenConfig;
 use crate::error::Error;
-use crate::keys::KeygenConfig;
 use crate::memory::Footprint;
 
 /// Rows of a small circuit that one more chunk is worth avoiding for: it is one more proof to keep, to verify and

@@ -23,6 +23,7 @@
 mod aggregation;
 mod cache;
 mod chunks;
+mod config;
 mod create;
 mod error;
 mod estimate;
@@ -33,8 +34,10 @@ mod job;
 mod keys;
 mod memory;
 mod rng;
+mod run;
 mod secret;
 mod srs;
+mod threads;
 mod usage;
 
 pub use aggregation::{
@@ -47,9 +50,11 @@ pub use chunks::{
     prove_execution_chunked_parallel, prove_execution_observed, prove_execution_resumable,
     run_info,
 };
+pub use config::KeygenConfig;
+pub use create::Engine;
 pub use error::{AggregationFailure, ChunkFailure, Error, JobError, SrsError};
 pub use estimate::{Calibration, Estimate, Measured, estimate};
 pub use files::{write_whole, write_whole_with};
 pub use job::{Job, Restart};
-pub use keys::{Engine, KeygenConfig, Keys};
+pub use keys::Keys;
 pub use usage::{Stopwatch, peak_rss_bytes};

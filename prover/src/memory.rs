@@ -5,8 +5,8 @@ use std::fs;
 use zk_circuits::{CircuitSize, Plan, Row, Shape};
 
 use crate::chunks::Schedule;
+use crate::create::Engine;
 use crate::error::Error;
-use crate::keys::Engine;
 
 /// Bytes of a field element.
 const FIELD_BYTES: u64 = 32;

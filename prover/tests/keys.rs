@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use prover::{Error, KeygenConfig};
+use rayon::prelude::*;
 use verifier::{DecodeError, KeyId, VerifyingKey};
 
 fn config(directory: &Path) -> KeygenConfig {
@@ -43,6 +47,29 @@ fn unusable_choices_are_errors() {
     assert!(matches!(none.keys(), Err(Error::Io { .. })));
     let small = KeygenConfig::new(5, "unused", 8).with_insecure_test_srs();
     assert!(matches!(small.keys(), Err(Error::Shape(_))));
+}
+
+/// One of rayon's threads that waits for a part of its work takes up other work: here, to ask for the same keys.
+#[test]
+fn a_thread_that_reads_or_makes_keys_does_not_wait_for_itself() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // They are made, and then read, by two configurations at once that know nothing of each other.
+    for _ in 0..3 {
+        let configs = [(); 2].map(|()| config(directory.path()));
+        let (done, finished) = mpsc::channel();
+        thread::spawn(move || {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+            let ask = |number: usize| {
+                let config = &configs[number % 2];
+                config.verifying_key().expect("a key").id()
+                    == config.keys().expect("keys").verifying_key().id()
+            };
+            let alike = || (0..64).into_par_iter().all(ask);
+            done.send(pool.expect("threads").install(alike))
+        });
+        let alike = finished.recv_timeout(Duration::from_secs(300));
+        assert_eq!(alike, Ok(true));
+    }
 }
 
 #[test]

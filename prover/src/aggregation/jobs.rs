@@ -17,10 +17,10 @@ use verifier::{
 
 use super::keys::{AggregationKeys, LayerKind};
 use super::{AggregationConfig, AggregationEvent};
+use crate::create::Engine;
 use crate::create::ProofKey;
 use crate::error::{AggregationFailure, Error, io_error};
 use crate::files::write_whole;
-use crate::keys::Engine;
 use crate::rng::fresh;
 
 const MAGIC: [u8; 8] = *b"zkbpfSPN";
@@ -426,8 +426,8 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::*;
+    use crate::config::KeygenConfig;
     use crate::create::tests::recorder::Recorder;
-    use crate::keys::KeygenConfig;
     use crate::usage::{Stopwatch, peak_rss_bytes};
 
     /// Both provers make the same proof of a leaf.

@@ -23,8 +23,9 @@ use crate::cache::{Cache, Entry};
 use crate::error::Error;
 use crate::fingerprint::PROOF_SYSTEM;
 use crate::keys::{
-    Store, keygen_error, max_proving_key_bytes, max_verifying_key_bytes, parse_with_id,
+    Parameters, keygen_error, max_proving_key_bytes, max_verifying_key_bytes, parse_with_id,
 };
+use crate::threads;
 
 /// No circuit that is worth proving has more columns.
 const MAX_COLUMNS: usize = 60;
@@ -110,7 +111,13 @@ impl AggregationKeys {
             return Ok(Arc::clone(params));
         }
         *held = None;
-        let (params, _) = Store::new(&self.config.chunk)?.srs_of(k)?.into_params();
+        let read = || {
+            Ok(Parameters::of(&self.config.chunk)?
+                .cached(k)?
+                .value
+                .into_params())
+        };
+        let (params, _) = self.apart(read)?;
         Ok(Arc::clone(held.insert(Arc::new(params))))
     }
 
@@ -140,6 +147,21 @@ impl AggregationKeys {
         entry(part, kind, &self.config, &self.chunk)
     }
 
+    fn apart<T: Send>(&self, work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+        threads::apart(self.config.chunk.thread_count(), work)
+    }
+
+    fn read_or_make<T: Send>(
+        &self,
+        part: &str,
+        kind: LayerKind,
+        parse: impl Fn(&[u8]) -> Option<T> + Send,
+        make: impl FnOnce() -> Result<(T, Vec<u8>), Error> + Send,
+    ) -> Result<T, Error> {
+        let entry = self.entry(part, kind);
+        self.apart(|| Ok(self.cache.load_or_build(&entry, parse, make)?.value))
+    }
+
     fn vk(&self, kind: LayerKind) -> Result<LayerVk, Error> {
         let slot = match kind {
             LayerKind::Leaf => Some(&self.leaf),
@@ -149,18 +171,16 @@ impl AggregationKeys {
         if let Some(vk) = slot.and_then(OnceLock::get) {
             return Ok(vk.clone());
         }
-        let vk = self
-            .cache
-            .load_or_build(&self.entry("vk", kind), parse_vk, || {
-                let key = self.proving(kind)?;
-                let vk = LayerVk {
-                    shape: key.shape,
-                    halo2: key.proving.get_vk().clone(),
-                };
-                let bytes = vk_bytes(&vk);
-                Ok((vk, bytes))
-            })?
-            .value;
+        let build = || {
+            let key = self.proving(kind)?;
+            let vk = LayerVk {
+                shape: key.shape,
+                halo2: key.proving.get_vk().clone(),
+            };
+            let bytes = vk_bytes(&vk);
+            Ok((vk, bytes))
+        };
+        let vk = self.read_or_make("vk", kind, parse_vk, build)?;
         Ok(slot.map_or(vk.clone(), |slot| slot.get_or_init(|| vk).clone()))
     }
 
@@ -181,10 +201,7 @@ impl AggregationKeys {
                 _ => *held = None,
             }
         }
-        let key = self
-            .cache
-            .load_or_build(&self.entry("pk", kind), parse_key, || self.generate(kind))?
-            .value;
+        let key = self.read_or_make("pk", kind, parse_key, || self.generate(kind))?;
         let key = Arc::new(key);
         let mut held = self.proving.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some((kind, Arc::clone(&key)));
@@ -278,9 +295,8 @@ impl AggregationKeys {
             k: Shape::MIN_K,
             ..shape
         };
-        let (params, _) = Store::new(&self.config.chunk)?
-            .srs_of(small.k)?
-            .into_params();
+        let srs = Parameters::of(&self.config.chunk)?.cached(small.k)?.value;
+        let (params, _) = srs.into_params();
         let empty = BaseCircuitBuilder::<Fr>::from_stage(CircuitBuilderStage::Keygen)
             .use_params(small.params());
         let vk = keygen_vk_custom(&params, &empty, false).map_err(keygen_error)?;
@@ -322,25 +338,21 @@ impl AggregationKeys {
 
     /// The key that verifiers of aggregates need.
     pub(crate) fn aggregate_key(&self) -> Result<AggregateKey, Error> {
-        let entry = self.entry("aggregate", LayerKind::Root);
         let chunk = &self.chunk;
-        let cached = self.cache.load_or_build(
-            &entry,
-            |bytes| parse_aggregate(bytes, chunk),
-            || {
-                let vk = self.vk(LayerKind::Root)?;
-                let shape = RootShape {
-                    k: vk.shape.k,
-                    advice: vk.shape.advice as u32,
-                    lookup_advice: vk.shape.lookup_advice as u32,
-                };
-                let key = AggregateKey::new(vk.halo2, shape, VerifyingKey::clone(chunk))
-                    .map_err(keygen_error)?;
-                let bytes = [&key.id().0[..], &key.to_bytes()].concat();
-                Ok((key, bytes))
-            },
-        )?;
-        Ok(cached.value)
+        let build = || {
+            let vk = self.vk(LayerKind::Root)?;
+            let shape = RootShape {
+                k: vk.shape.k,
+                advice: vk.shape.advice as u32,
+                lookup_advice: vk.shape.lookup_advice as u32,
+            };
+            let key = AggregateKey::new(vk.halo2, shape, VerifyingKey::clone(chunk))
+                .map_err(keygen_error)?;
+            let bytes = [&key.id().0[..], &key.to_bytes()].concat();
+            Ok((key, bytes))
+        };
+        let parse = |bytes: &[u8]| parse_aggregate(bytes, chunk);
+        self.read_or_make("aggregate", LayerKind::Root, parse, build)
     }
 }
 

@@ -10,7 +10,8 @@ use verifier::{ColumnStream, Lane};
 use zk_circuits::{Committed, Plan};
 
 use super::*;
-use crate::keys::{KeygenConfig, Keys};
+use crate::config::KeygenConfig;
+use crate::keys::Keys;
 use crate::usage::Stopwatch;
 
 #[path = "../../../engine/tests/common/recorder.rs"]

@@ -1,9 +1,9 @@
 //! What makes points a structured reference string. Everything is checked against the image of the secret.
 
 use ff::Field;
-use group::{Curve, Group};
 use group::cofactor::CofactorGroup;
 use group::prime::PrimeCurveAffine;
+use group::{Curve, Group};
 use halo2_proofs::arithmetic::best_multiexp;
 use halo2curves::bn256::{Bn256, Fr, G1, G1Affine, G2Affine};
 use halo2curves::pairing::Engine;
