@@ -1,7 +1,7 @@
 //! Which size of circuit a run is proved with.
 
 use bpf_tracer::ExecutionTrace;
-use zk_circuits::{CircuitSize, Shape, WitnessError};
+use zk_circuits::{CircuitSize, Shape};
 
 use crate::chunks::Schedule;
 use crate::config::KeygenConfig;
@@ -27,28 +27,18 @@ impl KeygenConfig {
         if let Some(step) = trace.crosses_frames() {
             return Err(Error::CrossesFrames { step });
         }
-        let greatest = self.shape()?;
         let steps = trace.steps().len().max(1);
         let asked_for = self
             .chunk_size()
             .map(|steps_of_one| steps.div_ceil(steps_of_one));
+        // What fits a circuit fits all that are greater.
+        let plan = self.plan(trace)?;
         let mut best = None;
-        for k in Shape::MIN_K..=greatest.k() {
+        for k in Shape::MIN_K..=plan.shape().k() {
             let config = self.with_size(k);
             let shape = config.shape()?;
-            // A step takes at least a row.
-            if steps.div_ceil(shape.rows()) > asked_for.unwrap_or(usize::MAX) && k < greatest.k() {
+            let Ok(chunks) = plan.chunk_count_of(shape) else {
                 continue;
-            }
-            let chunks = match config.plan(trace) {
-                Ok(plan) => plan.chunk_count(),
-                // Too small for the program or the memory that it touches.
-                Err(Error::Shape(_) | Error::Witness(WitnessError::Program(_)))
-                    if k < greatest.k() =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(error),
             };
             if asked_for.is_some_and(|most| chunks <= most) {
                 return Ok(config);
@@ -67,7 +57,7 @@ impl KeygenConfig {
                 break;
             }
         }
-        // One size was planned at least, or the greatest has failed.
+        // The greatest is planned, at least.
         Ok(best.map_or(self, |(_, config)| config))
     }
 }

@@ -75,6 +75,29 @@ fn a_long_run_takes_the_least_work() {
 }
 
 #[test]
+fn chunks_of_other_sizes_are_counted_as_they_are_cut() {
+    for (steps, chunk_size) in [
+        (25, None),
+        (9_000, None),
+        (9_000, Some(300)),
+        (900, Some(1)),
+    ] {
+        let trace = trace(steps, 5);
+        let with = |k| match chunk_size {
+            Some(steps) => config(k).with_chunk_size(steps),
+            None => config(k),
+        };
+        let plan = with(14).plan(&trace).expect("fits");
+        for k in 10..=15 {
+            let shape = config(k).shape().expect("a size");
+            let counted = plan.chunk_count_of(shape).expect("fits");
+            let cut = with(k).plan(&trace).expect("fits").chunk_count();
+            assert_eq!(counted, cut, "{steps} steps, k = {k}");
+        }
+    }
+}
+
+#[test]
 fn a_size_that_is_none_is_an_error() {
     let failed = config(40).fitting(&trace(25, 5));
     assert!(matches!(failed, Err(Error::Shape(_))));

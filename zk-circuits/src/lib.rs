@@ -24,6 +24,7 @@ mod bus;
 mod cell;
 mod chunk_circuit;
 mod class;
+mod cut;
 #[cfg(feature = "dev")]
 pub mod dev;
 mod error;

@@ -7,6 +7,7 @@ use bpf_tracer::{Environment, Input, Outcome, Program};
 use halo2curves::bn256::Fr;
 
 use crate::cell::{Cell, Row};
+use crate::cut::{Cutter, Place};
 use crate::instance::{ChunkInstance, STATUS_HALT, STATUS_RUNNING, STATUS_TRAP, VERSION};
 use crate::machine::{Machine, State};
 use crate::microcode::Microcode;
@@ -16,8 +17,6 @@ use crate::shape::{FRAME_WORDS, SLOT_ROW, Shape};
 use crate::witness::{ChunkWitness, RESERVED_ROWS, first_words};
 use crate::{Committed, Selection, WitnessError};
 
-/// Rows kept free at the end of a chunk: more than lie between two places where one may begin.
-const LONGEST_STRETCH: usize = 192;
 /// Most compute units that a run may use.
 pub const MAX_BUDGET: u64 = 1 << 62;
 
@@ -48,6 +47,8 @@ pub struct Plan {
     input_size: u64,
     budget: u64,
     outcome: Outcome,
+    chunk_size: Option<usize>,
+    places: Vec<Place>,
     boundaries: Vec<Boundary>,
     rows_of_slots: Vec<u64>,
 }
@@ -124,15 +125,18 @@ impl Plan {
         };
         let mut boundaries = vec![boundary(&machine)];
         let mut rows_of_slots = vec![0; program.instructions().len()];
-        let (mut chunk_steps, mut chunk_row) = (0, 0);
-        let is_full = |machine: &Machine<'_>, chunk_row: usize| {
-            machine.rows() - chunk_row + LONGEST_STRETCH > shape.step_rows()
+        let (mut places, mut place_row) = (Vec::new(), 0);
+        let mut cutter = Cutter::new(shape, chunk_size);
+        let mut begins_chunk = |machine: &Machine<'_>, is_step| {
+            let rows = (machine.rows() - place_row) as u32;
+            let place = Place { rows, is_step };
+            places.push(place);
+            place_row = machine.rows();
+            cutter.begins_at(place)
         };
         for (index, pc) in steps.into_iter().enumerate() {
-            let enough = chunk_size == Some(chunk_steps);
-            if machine.rows() > chunk_row && (enough || is_full(&machine, chunk_row)) {
+            if begins_chunk(&machine, true) {
                 boundaries.push(boundary(&machine));
-                (chunk_steps, chunk_row) = (0, machine.rows());
             }
             let found = machine.state.upc as u64;
             let expected = SLOT_ROW as u64 + u64::from(pc);
@@ -149,14 +153,11 @@ impl Plan {
             let rows = machine.rows();
             machine.step()?;
             while machine.end.is_none() && !machine.at_instruction() {
-                // A system call may take more rows than a chunk has.
-                if machine.may_begin_chunk() && is_full(&machine, chunk_row) {
+                if machine.may_begin_chunk() && begins_chunk(&machine, false) {
                     boundaries.push(boundary(&machine));
-                    (chunk_steps, chunk_row) = (0, machine.rows());
                 }
                 machine.step()?;
             }
-            chunk_steps += 1;
             if let Some(taken) = rows_of_slots.get_mut(pc as usize) {
                 *taken += (machine.rows() - rows) as u64;
             }
@@ -181,6 +182,8 @@ impl Plan {
             input_size,
             budget: run.budget,
             outcome: run.outcome,
+            chunk_size,
+            places,
             boundaries,
             rows_of_slots,
         })
@@ -209,6 +212,18 @@ impl Plan {
     #[must_use]
     pub fn chunk_count(&self) -> usize {
         self.boundaries.len() - 1
+    }
+
+    /// Number of chunks that the same run is cut into for circuits of another shape.
+    ///
+    /// # Errors
+    /// If the program, or what this plan puts into the table of it, or the memory does not fit that shape.
+    pub fn chunk_count_of(&self, shape: Shape) -> Result<usize, WitnessError> {
+        PageList::new(self.pages.pages(), shape)?;
+        ProgramTable::new(&self.microcode, self.table.selection(), shape)?;
+        let mut cutter = Cutter::new(shape, self.chunk_size);
+        let begin = |place: &&Place| cutter.begins_at(**place);
+        Ok(1 + self.places.iter().filter(begin).count())
     }
 
     /// The circuit's shape.
@@ -259,11 +274,11 @@ impl Plan {
         self.boundaries[index + 1].rows - self.boundaries[index].rows
     }
 
-    /// Bytes that the words at all boundaries take.
+    /// Bytes that the words at all boundaries take, and where the boundaries could be.
     #[must_use]
     pub fn boundary_bytes(&self) -> usize {
         let words: usize = self.boundaries.iter().map(|b| b.state.words.len()).sum();
-        words * size_of::<u64>()
+        words * size_of::<u64>() + self.places.len() * size_of::<Place>()
     }
 
     /// The witness of one chunk. `reserved` holds, for each committed column, what its reserved rows hide.

@@ -8,7 +8,7 @@ use bpf_tracer::canonical::layout::INPUT_BASE;
 use bpf_tracer::{Op, Outcome, Syscall, TrapKind};
 use fixtures::sbpf;
 use rayon::prelude::*;
-use zk_circuits::{Shape, dev};
+use zk_circuits::{Plan, Shape, dev};
 
 /// The call that a fixture makes last, and how the run ends.
 fn kind(fixture: &fixtures::Fixture) -> Option<(Syscall, Option<TrapKind>)> {
@@ -56,6 +56,10 @@ fn a_long_call_goes_on_in_the_next_chunk() {
     let fixture = sbpf::long_calls();
     let witnesses = fixture.witnesses(fixtures::small(), None);
     assert!(witnesses.len() >= 4, "{}", witnesses.len());
+    let larger = Shape::new(13, 8).expect("supported");
+    let plan = Plan::new(&fixture.trace, larger, None).expect("fits");
+    let counted = plan.chunk_count_of(fixtures::small());
+    assert_eq!(counted.expect("fits"), witnesses.len());
     let inside = witnesses.windows(2).filter(|pair| {
         let (out, entered) = (*pair[0].instance(), *pair[1].instance());
         assert_eq!(
