@@ -254,9 +254,9 @@ fn prove(
 
 /// What all chunks of a run bring along for the verifier.
 pub(crate) struct Hints {
-    pub(crate) pages: Arc<[u64]>,
+    pages: Arc<[u64]>,
     input: Arc<[u8]>,
-    pub(crate) selection: Arc<Selection>,
+    selection: Arc<Selection>,
 }
 
 impl Hints {

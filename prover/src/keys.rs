@@ -197,7 +197,7 @@ impl<'a> Store<'a> {
             );
             let key = key.ok().filter(|_| bytes.is_empty())?;
             let verifying = verifying_of(&key).ok()?;
-            let encoded = with_id(&verifying);
+            let encoded = with_id(verifying.id(), &verifying.to_bytes());
             let is_own = is_stored(&encoded) || (!is_another() && is_under(&key, &g_lagrange));
             is_own.then_some((key, verifying, encoded))
         };
@@ -207,7 +207,7 @@ impl<'a> Store<'a> {
             let key = keygen_pk2(&params, &circuit, false).map_err(keygen_error)?;
             let verifying = verifying_of(&key).map_err(keygen_error)?;
             let bytes = key.to_bytes(SerdeFormat::RawBytes);
-            let encoded = with_id(&verifying);
+            let encoded = with_id(verifying.id(), &verifying.to_bytes());
             Ok(((key, verifying, encoded), bytes))
         };
         let proving_entry = self.entry("pk", max_proving_key_bytes(self.shape.k()));
@@ -291,12 +291,12 @@ pub(crate) fn keygen_error(error: impl fmt::Display) -> Error {
     }
 }
 
-/// The entry of a verifying key: its identity, then the key.
-fn with_id(key: &VerifyingKey) -> Vec<u8> {
-    [&key.id().0[..], &key.to_bytes()].concat()
+/// The entry of a key that verifies chunks or aggregates: its identity, then the key.
+pub(crate) fn with_id(id: KeyId, key: &[u8]) -> Vec<u8> {
+    [&id.0[..], key].concat()
 }
 
-/// The inverse of [`with_id`], for keys of chunks and of aggregates: splits an entry into a key and its identity.
+/// The inverse of [`with_id`]: splits an entry into a key and its identity.
 pub(crate) fn parse_with_id<T>(
     bytes: &[u8],
     parse: impl FnOnce(&[u8], KeyId) -> Option<T>,

@@ -106,10 +106,9 @@ impl Footprint {
             budget.is_none_or(|budget| needed(*load) <= budget)
                 && free.is_none_or(|free| self.process(*load) <= free)
         };
-        let loads = (1..=most)
-            .rev()
-            .flat_map(|at_once| [at_once < threads, false].map(|ahead| Load { at_once, ahead }));
-        Ok(loads.into_iter().find(fits).unwrap_or(least))
+        let loads_of = |at_once| [at_once < threads, false].map(|ahead| Load { at_once, ahead });
+        let found = (1..=most).rev().flat_map(loads_of).find(fits);
+        Ok(found.unwrap_or(least))
     }
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use verifier::{
     ChunkProof, Claim, ColumnStream, Lane, PublicColumn, VerifyError, verify_chain, verify_chunk,
 };
-use zk_circuits::{ChunkWitness, Committed, PageList, Plan, ProgramTable, Shape};
+use zk_circuits::{ChunkWitness, Committed, Plan, Shape};
 
 use crate::chunks::{Event, Hints, Observer};
 use crate::create::{Engine, create};
@@ -210,12 +210,7 @@ impl Run<'_> {
         }
         let smaller = (Shape::MIN_K..shape.k())
             .filter_map(|k| Shape::new(k, shape.operand_bits()).ok())
-            .find(|smaller| {
-                used_rows <= smaller.step_rows()
-                    && ProgramTable::new(self.plan.microcode(), &self.hints.selection, *smaller)
-                        .is_ok()
-                    && PageList::new(&self.hints.pages, *smaller).is_ok()
-            });
+            .find(|smaller| used_rows <= smaller.step_rows() && self.plan.fits(*smaller).is_ok());
         if let Some(smaller) = smaller {
             tracing::warn!(
                 k = shape.k(),

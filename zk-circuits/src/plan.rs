@@ -214,13 +214,22 @@ impl Plan {
         self.boundaries.len() - 1
     }
 
+    /// Whether what this plan puts into the program table, and the memory that the run touches, fit another shape.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn fits(&self, shape: Shape) -> Result<(), WitnessError> {
+        PageList::new(self.pages.pages(), shape)?;
+        ProgramTable::new(&self.microcode, self.table.selection(), shape)?;
+        Ok(())
+    }
+
     /// Number of chunks that the same run is cut into for circuits of another shape.
     ///
     /// # Errors
-    /// If the program, or what this plan puts into the table of it, or the memory does not fit that shape.
+    /// As [`Plan::fits`].
     pub fn chunk_count_of(&self, shape: Shape) -> Result<usize, WitnessError> {
-        PageList::new(self.pages.pages(), shape)?;
-        ProgramTable::new(&self.microcode, self.table.selection(), shape)?;
+        self.fits(shape)?;
         let mut cutter = Cutter::new(shape, self.chunk_size);
         let begin = |place: &&Place| cutter.begins_at(**place);
         Ok(1 + self.places.iter().filter(begin).count())

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::fingerprint::PROOF_SYSTEM;
 use crate::keys::{
     Parameters, keygen_error, max_proving_key_bytes, max_verifying_key_bytes, parse_with_id,
+    with_id,
 };
 use crate::threads;
 
@@ -348,7 +349,7 @@ impl AggregationKeys {
             };
             let key = AggregateKey::new(vk.halo2, shape, VerifyingKey::clone(chunk))
                 .map_err(keygen_error)?;
-            let bytes = [&key.id().0[..], &key.to_bytes()].concat();
+            let bytes = with_id(key.id(), &key.to_bytes());
             Ok((key, bytes))
         };
         let parse = |bytes: &[u8]| parse_aggregate(bytes, chunk);
