@@ -21,9 +21,15 @@ pub(crate) fn to_std<B: Backend>(column: &[Words]) -> Vec<Fr> {
 
 /// To integers below the modulus.
 pub(crate) fn to_integers<B: Backend>(column: Input<'_>) -> Vec<Words> {
-    let mut integers = vec![[0; 4]; column.words().len()];
-    convert::<B>(column, &mut integers, To::Integers);
+    let mut integers = Vec::new();
+    fill_integers::<B>(column, &mut integers);
     integers
+}
+
+/// As [`to_integers`], in place of what was there.
+pub(crate) fn fill_integers<B: Backend>(column: Input<'_>, integers: &mut Vec<Words>) {
+    integers.resize(column.words().len(), [0; 4]);
+    convert::<B>(column, integers, To::Integers);
 }
 
 /// To work form.

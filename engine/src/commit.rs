@@ -8,10 +8,10 @@ use halo2curves::bn256::{Fr, G1, G1Affine};
 use rand_core::RngCore;
 use rayon::prelude::*;
 
-use crate::column::to_integers;
+use crate::column::fill_integers;
 use crate::fft::Input;
-use crate::key::Prepared;
-use crate::msm::{Bases, Workspace};
+use crate::key::{Buffers, Prepared};
+use crate::msm::Bases;
 use crate::packed::{Backend, Words};
 use crate::raw::Raw;
 
@@ -24,18 +24,23 @@ fn affine(points: &[G1]) -> Vec<G1Affine> {
 /// The sums of many columns side by side, or of few on all threads each.
 fn commit<B: Backend, T: Sync>(
     bases: &Bases,
+    buffers: &Buffers<B>,
     columns: &[T],
     input: impl Fn(&T) -> Input<'_> + Sync,
 ) -> Vec<G1Affine> {
-    if columns.len() < 2 * rayon::current_num_threads() {
-        let sum = |column| bases.sum_on_threads::<B>(&to_integers::<B>(input(column)));
-        return affine(&columns.iter().map(sum).collect::<Vec<_>>());
-    }
-    let sum = |workspace: &mut Workspace<B>, column: &T| {
-        bases.sum(&to_integers::<B>(input(column)), workspace)
+    let integers = |column| {
+        let mut integers = buffers.integers.take();
+        fill_integers::<B>(input(column), &mut integers);
+        integers
     };
-    let columns = columns.par_iter();
-    affine(&columns.map_init(Workspace::new, sum).collect::<Vec<_>>())
+    let sums: Vec<_> = if columns.len() < 2 * rayon::current_num_threads() {
+        let sum = |column| bases.sum_on_threads(&integers(column), &buffers.sums);
+        columns.iter().map(sum).collect()
+    } else {
+        let sum = |column| bases.sum(&integers(column), &buffers.sums);
+        columns.par_iter().map(sum).collect()
+    };
+    affine(&sums)
 }
 
 /// To columns by their values.
@@ -44,7 +49,8 @@ where
     B: Backend,
     C: AsRef<[Fr]> + Sync,
 {
-    commit::<B, _>(&prepared.lagrange, columns, |column| {
+    let (bases, buffers) = (&prepared.lagrange, &prepared.buffers);
+    commit(bases, buffers, columns, |column| {
         Input::Std(Fr::as_words(column.as_ref()))
     })
 }
@@ -75,7 +81,8 @@ pub(crate) fn commit_coefficients<B: Backend>(
     prepared: &Prepared<B>,
     polynomials: &[Input<'_>],
 ) -> Vec<G1Affine> {
-    commit::<B, _>(&prepared.monomial, polynomials, |polynomial| *polynomial)
+    let (bases, buffers) = (&prepared.monomial, &prepared.buffers);
+    commit(bases, buffers, polynomials, |polynomial| *polynomial)
 }
 
 impl<B: Backend> Prepared<B> {
@@ -83,17 +90,15 @@ impl<B: Backend> Prepared<B> {
     pub(crate) fn coefficients(&self, columns: Vec<Vec<Fr>>) -> Vec<Vec<Words>> {
         columns
             .into_par_iter()
-            .map_init(
-                || self.inverse.scratch(),
-                |scratch, column| {
-                    let mut words = vec![[0; 4]; column.len()];
-                    let input = Input::Std(Fr::as_words(&column));
-                    self.inverse.transform(input, &mut words, scratch);
-                    // The transform in the other direction, but for the order.
-                    words[1..].reverse();
-                    words
-                },
-            )
+            .map(|column| {
+                let mut words = vec![[0; 4]; column.len()];
+                let input = Input::Std(Fr::as_words(&column));
+                let mut scratch = self.buffers.scratches.take();
+                self.inverse.transform(input, &mut words, &mut scratch);
+                // The transform in the other direction, but for the order.
+                words[1..].reverse();
+                words
+            })
             .collect()
     }
 }

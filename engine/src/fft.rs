@@ -122,10 +122,27 @@ impl<B: Backend> std::fmt::Debug for Plan<B> {
     }
 }
 
-/// Memory for one transform.
-pub(crate) struct Scratch<P: Packed> {
-    buffer: Vec<P::Loose>,
-    middle: Vec<P>,
+/// Memory for one transform, of any size.
+pub(crate) struct Scratch<B: Backend> {
+    buffer: Vec<<B::Fr as Packed>::Loose>,
+    middle: Vec<B::Fr>,
+}
+
+impl<B: Backend> Default for Scratch<B> {
+    fn default() -> Self {
+        Self {
+            buffer: Vec::new(),
+            middle: Vec::new(),
+        }
+    }
+}
+
+impl<B: Backend> Scratch<B> {
+    fn fit(&mut self, log: u32) {
+        let zero = B::Fr::zero();
+        self.buffer.resize(1 << (log - log / 2), zero.loose());
+        self.middle.resize((1 << log) / B::Fr::LANES, zero);
+    }
 }
 
 impl<B: Backend> Plan<B> {
@@ -198,30 +215,17 @@ impl<B: Backend> Plan<B> {
         self.shift
     }
 
-    pub(crate) fn scratch(&self) -> Scratch<B::Fr> {
-        if self.log < Self::SMALLEST {
-            return Scratch {
-                buffer: Vec::new(),
-                middle: Vec::new(),
-            };
-        }
-        let zero = B::Fr::zero();
-        Scratch {
-            buffer: vec![zero.loose(); 1 << (self.log - self.log / 2)],
-            middle: vec![zero; (1 << self.log) / B::Fr::LANES],
-        }
-    }
-
     /// From work form, in natural order, to work form, in natural order.
     pub(crate) fn transform(
         &self,
         input: Input<'_>,
         output: &mut [Words],
-        scratch: &mut Scratch<B::Fr>,
+        scratch: &mut Scratch<B>,
     ) {
         if self.log < Self::SMALLEST {
             self.naive(input, output);
         } else {
+            scratch.fit(self.log);
             B::run(Transform {
                 plan: self,
                 input,
@@ -302,7 +306,7 @@ struct Transform<'a, B: Backend> {
     plan: &'a Plan<B>,
     input: Input<'a>,
     output: &'a mut [Words],
-    scratch: &'a mut Scratch<B::Fr>,
+    scratch: &'a mut Scratch<B>,
 }
 
 impl<B: Backend> Kernel<B> for Transform<'_, B> {
@@ -373,7 +377,7 @@ mod tests {
             for shift in [Fr::ONE, Fr::from(7)] {
                 let scale = shift.square();
                 let plan = Plan::<B>::new(log, shift, scale);
-                let mut scratch = plan.scratch();
+                let mut scratch = Scratch::default();
                 let mut values: Vec<Fr> = (0..1 << log).map(|_| Fr::random(&mut rng)).collect();
                 values[0] = -Fr::ONE;
                 values[1] = Fr::ZERO;

@@ -3,8 +3,8 @@
 use ff::{Field, PrimeField};
 use halo2curves::bn256::{Fr, G1, G1Affine};
 
-use crate::fft::{Input, Plan};
-use crate::msm::Bases;
+use crate::fft::{Input, Plan, Scratch};
+use crate::msm::{Bases, SumBuffers};
 use crate::packed::{Backend, Kernel, Packed, Portable, Words, integer};
 use crate::raw::Raw;
 #[cfg(target_arch = "x86_64")]
@@ -48,7 +48,7 @@ impl Fft {
             assert_eq!(coefficients.len(), 1 << plan.log());
             let mut output: Vec<Words> = vec![[0; 4]; coefficients.len()];
             let input = Input::Std(Fr::as_words(coefficients));
-            plan.transform(input, &mut output, &mut plan.scratch());
+            plan.transform(input, &mut output, &mut Scratch::default());
             crate::column::to_std::<B>(&output)
         }
         match &self.0 {
@@ -101,9 +101,11 @@ impl Msm {
         let integers: Vec<_> = scalars.iter().map(integer).collect();
         #[cfg(target_arch = "x86_64")]
         if self.fast {
-            return self.bases.sum_on_threads::<Avx512>(&integers);
+            let buffers = SumBuffers::<Avx512>::default();
+            return self.bases.sum_on_threads(&integers, &buffers);
         }
-        self.bases.sum_on_threads::<Portable>(&integers)
+        let buffers = SumBuffers::<Portable>::default();
+        self.bases.sum_on_threads(&integers, &buffers)
     }
 }
 

@@ -10,9 +10,10 @@ use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fq, Fr, G1Affine};
 
-use crate::fft::Plan;
-use crate::msm::Bases;
-use crate::packed::{Backend, Portable};
+use crate::fft::{Plan, Scratch};
+use crate::msm::{Bases, SumBuffers};
+use crate::packed::{Backend, Portable, Words};
+use crate::pool::Pool;
 use crate::quotient::KeyColumns;
 use crate::raw::Raw;
 #[cfg(target_arch = "x86_64")]
@@ -65,6 +66,16 @@ pub(crate) struct Prepared<B: Backend> {
     pub(crate) omega: Fr,
     /// The key's columns on these cosets, if the backend keeps them.
     pub(crate) key_columns: OnceLock<KeyColumns>,
+    pub(crate) buffers: Buffers<B>,
+}
+
+/// Memory that each column needs for a moment, kept for the next one and for the next proof.
+#[derive(Debug)]
+pub(crate) struct Buffers<B: Backend> {
+    /// What points are multiplied by.
+    pub(crate) integers: Pool<Vec<Words>>,
+    pub(crate) sums: SumBuffers<B>,
+    pub(crate) scratches: Pool<Scratch<B>>,
 }
 
 impl<B: Backend> Prepared<B> {
@@ -97,6 +108,11 @@ impl<B: Backend> Prepared<B> {
             shifts,
             omega: domain.get_omega(),
             key_columns: OnceLock::new(),
+            buffers: Buffers {
+                integers: Pool::default(),
+                sums: SumBuffers::default(),
+                scratches: Pool::default(),
+            },
         }
     }
 }

@@ -12,6 +12,7 @@ mod open;
 mod openings;
 mod packed;
 mod permutation;
+mod pool;
 mod prover;
 mod quotient;
 mod raw;

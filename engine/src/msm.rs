@@ -16,11 +16,29 @@ use halo2curves::bn256::{Fq, Fr, G1, G1Affine};
 use rayon::prelude::*;
 
 use self::aggregate::Aggregate;
-use self::batch::Batch;
-pub(crate) use self::batch::Workspace;
-use self::windows::{Digits, Window};
+use self::batch::{Batch, Workspace};
+use self::windows::{Digits, Sorted, Window};
 use crate::packed::{Backend, Packed, Point, Words};
+use crate::pool::Pool;
 use crate::raw::Raw;
+
+/// Memory for sums, used again.
+#[derive(Debug)]
+pub(crate) struct SumBuffers<B: Backend> {
+    digits: Pool<Digits>,
+    sorted: Pool<Sorted>,
+    workspaces: Pool<Workspace<B>>,
+}
+
+impl<B: Backend> Default for SumBuffers<B> {
+    fn default() -> Self {
+        Self {
+            digits: Pool::default(),
+            sorted: Pool::default(),
+            workspaces: Pool::default(),
+        }
+    }
+}
 
 /// Points that commitments are made of.
 #[derive(Debug)]
@@ -72,33 +90,36 @@ impl Bases {
     }
 
     /// The sum of the first bases times these integers, each less than the group's order.
-    pub(crate) fn sum<B: Backend>(&self, scalars: &[Words], workspace: &mut Workspace<B>) -> G1 {
-        self.sum_of::<B>(scalars, |digits, longest| {
-            let sum = |window| self.window(digits, window, longest, workspace);
+    pub(crate) fn sum<B: Backend>(&self, scalars: &[Words], buffers: &SumBuffers<B>) -> G1 {
+        self.sum_of(scalars, buffers, |digits, longest| {
+            let sum = |window| self.window(digits, window, longest, buffers);
             digits.windows().iter().map(sum).collect()
         })
     }
 
     /// As [`Bases::sum`], on all threads.
-    pub(crate) fn sum_on_threads<B: Backend>(&self, scalars: &[Words]) -> G1 {
-        self.sum_of::<B>(scalars, |digits, longest| {
-            let sum = |workspace: &mut Workspace<B>, window| {
-                self.window(digits, window, longest, workspace)
-            };
-            let windows = digits.windows().par_iter();
-            windows.map_init(Workspace::new, sum).collect()
+    pub(crate) fn sum_on_threads<B: Backend>(
+        &self,
+        scalars: &[Words],
+        buffers: &SumBuffers<B>,
+    ) -> G1 {
+        self.sum_of(scalars, buffers, |digits, longest| {
+            let sum = |window| self.window(digits, window, longest, buffers);
+            digits.windows().par_iter().map(sum).collect()
         })
     }
 
     fn sum_of<B: Backend>(
         &self,
         scalars: &[Words],
+        buffers: &SumBuffers<B>,
         sums: impl FnOnce(&Digits, &[G1Affine]) -> Result<Vec<G1>, Exceptional>,
     ) -> G1 {
         if self.degenerate {
             return self.fallback::<B>(scalars);
         }
-        let digits = Digits::new(scalars);
+        let mut digits = buffers.digits.take();
+        digits.fill(scalars);
         let longest: Vec<_> = (digits.bases.iter().take(FEW))
             .map(|base| self.affine::<B>(*base as usize))
             .collect();
@@ -132,12 +153,15 @@ impl Bases {
         digits: &Digits,
         window: &Window,
         longest: &[G1Affine],
-        workspace: &mut Workspace<B>,
+        buffers: &SumBuffers<B>,
     ) -> Result<G1, Exceptional> {
         if digits.reaching(window) < FEW {
             return Ok(few(digits, window, longest));
         }
-        let (entries, ends) = digits.sorted(window);
+        let mut sorted = buffers.sorted.take();
+        digits.sort(window, &mut sorted);
+        let Sorted { entries, ends } = &*sorted;
+        let mut workspace = buffers.workspaces.take();
         let mut buckets = Buckets::new(window.buckets());
         let mut start = 0;
         let mut first = 0;
@@ -153,7 +177,7 @@ impl Bases {
             while workspace.pair(self.points.len()) {
                 B::run(Batch {
                     bases: &self.points,
-                    workspace,
+                    workspace: &mut workspace,
                 })?;
             }
             workspace.finish(&self.points, &mut buckets, first);

@@ -12,7 +12,7 @@ use halo2curves::bn256::Fr;
 use rayon::prelude::*;
 
 use crate::expression::{Program, Source, Step};
-use crate::fft::{Input, Plan, Scratch};
+use crate::fft::{Input, Plan};
 use crate::key::Prepared;
 use crate::packed::{Backend, Kernel, MAX_LANES, Packed, Words};
 use crate::prover::part;
@@ -48,12 +48,10 @@ pub(crate) fn quotient<'a, B: Backend>(
         let plan = Plan::<B>::new(prepared.k, *shift, Fr::ONE);
         {
             let _part = part("columns on cosets");
-            columns.par_iter_mut().zip(&others).for_each_init(
-                || plan.scratch(),
-                |scratch, (column, source)| {
-                    on_coset(prepared, &plan, scratch, &coefficients, *source, column);
-                },
-            );
+            let columns = columns.par_iter_mut().zip(&others);
+            columns.for_each(|(column, source)| {
+                on_coset(prepared, &plan, &coefficients, *source, column);
+            });
         }
         let mut filled = columns.iter();
         let kept = kept.map(|kept| &kept[i]);
@@ -71,7 +69,7 @@ pub(crate) fn quotient<'a, B: Backend>(
         prepared.inverse.transform(
             Input::Work(&values),
             &mut coset,
-            &mut prepared.inverse.scratch(),
+            &mut prepared.buffers.scratches.take(),
         );
         coset[1..].reverse();
         // Divided by the vanishing polynomial, and by the coset's powers.
@@ -120,13 +118,13 @@ fn key_columns<'a, 'p, B: Backend>(
     let on = |shift: &Fr| {
         let plan = Plan::<B>::new(prepared.k, *shift, Fr::ONE);
         let sources = program.columns.par_iter().copied();
-        let column = |scratch: &mut _, source| {
+        let column = |source| {
             let mut column = vec![[0; 4]; n + PADDING];
-            on_coset(prepared, &plan, scratch, coefficients, source, &mut column);
+            on_coset(prepared, &plan, coefficients, source, &mut column);
             (source, column)
         };
         let sources = sources.filter(|source| source.is_of_key());
-        sources.map_init(|| plan.scratch(), column).collect()
+        sources.map(column).collect()
     };
     // Not while others wait, which may be those whose threads are needed here.
     let made = prepared.shifts.iter().map(on).collect();
@@ -137,7 +135,6 @@ fn key_columns<'a, 'p, B: Backend>(
 fn on_coset<'a, B: Backend>(
     prepared: &Prepared<B>,
     plan: &Plan<B>,
-    scratch: &mut Scratch<B::Fr>,
     coefficients: &impl Fn(Source) -> Input<'a>,
     source: Source,
     column: &mut [Words],
@@ -145,7 +142,10 @@ fn on_coset<'a, B: Backend>(
     let n = column.len() - PADDING;
     match source {
         Source::Point => points::<B>(plan.shift(), prepared.omega, &mut column[..n]),
-        source => plan.transform(coefficients(source), &mut column[..n], scratch),
+        source => {
+            let mut scratch = prepared.buffers.scratches.take();
+            plan.transform(coefficients(source), &mut column[..n], &mut scratch);
+        }
     }
     for row in 0..PADDING {
         column[n + row] = column[row % n];

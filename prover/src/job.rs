@@ -21,6 +21,7 @@ mod session;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use verifier::{Claim, ExecutionProof, VerifyingKey, verify_execution};
 use zk_circuits::RESERVED_ROWS;
@@ -64,7 +65,21 @@ pub(crate) const PROOFS_PER_CHUNK: u32 = (RESERVED_ROWS / (2 * OPENINGS)) as u32
 pub struct Job {
     path: PathBuf,
     retries: u32,
+    writes: Writes,
     _lock: File,
+}
+
+/// What a job's process stores, held up at will: before it ends itself, for instance, so that what it says
+/// of the job stays true.
+#[derive(Clone, Debug, Default)]
+pub struct Writes(Arc<Mutex<()>>);
+
+impl Writes {
+    /// Waits for a chunk that is being stored; no other is until the guard is dropped.
+    #[must_use]
+    pub fn hold(&self) -> MutexGuard<'_, ()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Job {
@@ -91,6 +106,7 @@ impl Job {
                 return Ok(Self {
                     path,
                     retries: Self::RETRIES,
+                    writes: Writes::default(),
                     _lock: lock,
                 });
             }
@@ -115,6 +131,12 @@ impl Job {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// To hold up what is stored.
+    #[must_use]
+    pub fn writes(&self) -> Writes {
+        self.writes.clone()
     }
 
     /// Number of chunks whose proofs are in a job's directory, as far as their names tell.

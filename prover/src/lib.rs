@@ -55,6 +55,6 @@ pub use create::Engine;
 pub use error::{AggregationFailure, ChunkFailure, Error, JobError, SrsError};
 pub use estimate::{Calibration, Estimate, Measured, estimate};
 pub use files::{write_whole, write_whole_with};
-pub use job::{Job, Restart};
+pub use job::{Job, Restart, Writes};
 pub use keys::Keys;
 pub use usage::{Stopwatch, peak_rss_bytes};

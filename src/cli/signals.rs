@@ -23,6 +23,7 @@ impl Watch {
             .map_err(|error| Failure::defect(format!("cannot watch for interruptions: {error}")))?;
         let handle = signals.handle();
         let (path, json, progress) = (job.path().to_owned(), common.json, progress.clone());
+        let writes = job.writes();
         std::thread::spawn(move || {
             let Some(signal) = signals.forever().next() else {
                 return;
@@ -32,6 +33,8 @@ impl Watch {
                 return;
             }
             progress.clear();
+            // What is said to be stored is what will be found.
+            let _held = writes.hold();
             let signal = u8::try_from(signal).unwrap_or_default();
             let failure = Failure::interrupted(signal, job::how_to_go_on(&path));
             output::failure(json, &failure);

@@ -33,8 +33,8 @@ struct Group<P> {
     product: P,
 }
 
-impl<B: Backend> Workspace<B> {
-    pub(crate) fn new() -> Self {
+impl<B: Backend> Default for Workspace<B> {
+    fn default() -> Self {
         Self {
             entries: Vec::new(),
             ends: Vec::new(),
@@ -44,7 +44,9 @@ impl<B: Backend> Workspace<B> {
             groups: Vec::with_capacity(GROUPS),
         }
     }
+}
 
+impl<B: Backend> Workspace<B> {
     /// Begins with the entries of some buckets, the first of which starts at `start`.
     pub(super) fn load(&mut self, entries: &[u32], ends: &[u32], start: usize) {
         self.entries.clear();

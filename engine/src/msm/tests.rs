@@ -61,13 +61,13 @@ fn columns(count: usize) -> Vec<Vec<Fr>> {
 
 fn check<B: Backend>(points: &[G1Affine]) {
     let bases = Bases::new::<B>(points);
-    let mut workspace = Workspace::new();
+    let buffers = SumBuffers::default();
     for (i, column) in columns(points.len()).into_iter().enumerate() {
         let scalars: Vec<_> = column.iter().map(integer).collect();
         let expected = halo2curves::msm::msm_best(&column, points);
-        assert_eq!(bases.sum_on_threads::<B>(&scalars), expected);
+        assert_eq!(bases.sum_on_threads::<B>(&scalars, &buffers), expected);
         assert_eq!(
-            bases.sum::<B>(&scalars, &mut workspace),
+            bases.sum::<B>(&scalars, &buffers),
             expected,
             "column {i} of {}",
             points.len()

@@ -25,30 +25,38 @@ impl Window {
 }
 
 /// The digits of all scalars that are not zero.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Digits {
     /// Longest magnitude first, so that those that reach a window come first. With the offset that makes
     /// digits of bits without a carry, and the sign.
     scalars: Vec<Words>,
     pub(super) bases: Vec<u32>,
     windows: Vec<Window>,
+    /// Bits of each magnitude, and whether it is of a negative number: in the order of the scalars.
+    lengths: Vec<(u8, bool)>,
+}
+
+/// Bases with their signs, bucket by bucket, and where each bucket ends.
+#[derive(Debug, Default)]
+pub(super) struct Sorted {
+    pub(super) entries: Vec<u32>,
+    pub(super) ends: Vec<u32>,
 }
 
 /// Bits of a magnitude, and one more for the offset.
 const BITS: usize = 256;
 
 impl Digits {
-    pub(super) fn new(scalars: &[Words]) -> Self {
+    /// Of these scalars, in place of those before.
+    pub(super) fn fill(&mut self, scalars: &[Words]) {
         let mut histogram = [0u32; BITS];
-        let lengths: Vec<(u8, bool)> = scalars
-            .iter()
-            .map(|scalar| {
-                let negative = is_negative(scalar);
-                let length = length(&if negative { negate(scalar) } else { *scalar });
-                histogram[length] += 1;
-                (length as u8, negative)
-            })
-            .collect();
+        self.lengths.clear();
+        self.lengths.extend(scalars.iter().map(|scalar| {
+            let negative = is_negative(scalar);
+            let length = length(&if negative { negate(scalar) } else { *scalar });
+            histogram[length] += 1;
+            (length as u8, negative)
+        }));
         // Place of the next scalar of each length.
         let mut next = [0; BITS];
         let mut total = 0;
@@ -56,15 +64,17 @@ impl Digits {
             next[length] = total as usize;
             total += histogram[length];
         }
-        let windows = windows(&histogram);
+        self.windows = windows(&histogram);
         let mut offset = [0u64; 4];
-        for window in &windows {
+        for window in &self.windows {
             let bit = window.start + window.width - 1;
             offset[bit as usize / 64] |= 1 << (bit % 64);
         }
-        let mut sorted = vec![[0; 4]; total as usize];
-        let mut bases = vec![0; total as usize];
-        for (base, (scalar, (length, negative))) in scalars.iter().zip(lengths).enumerate() {
+        // Each of their places is written below.
+        self.scalars.resize(total as usize, [0; 4]);
+        self.bases.resize(total as usize, 0);
+        for (base, (scalar, (length, negative))) in scalars.iter().zip(&self.lengths).enumerate() {
+            let (length, negative) = (*length, *negative);
             if length == 0 {
                 continue;
             }
@@ -72,13 +82,8 @@ impl Digits {
             next[length as usize] += 1;
             let mut scalar = add(&if negative { negate(scalar) } else { *scalar }, &offset);
             scalar[3] |= SIGN * u64::from(negative);
-            sorted[place] = scalar;
-            bases[place] = base as u32;
-        }
-        Self {
-            scalars: sorted,
-            bases,
-            windows,
+            self.scalars[place] = scalar;
+            self.bases[place] = base as u32;
         }
     }
 
@@ -118,24 +123,25 @@ impl Digits {
         })
     }
 
-    /// Bases with their signs, bucket by bucket, and where each bucket ends.
-    pub(super) fn sorted(&self, window: &Window) -> (Vec<u32>, Vec<u32>) {
-        let mut ends = vec![0u32; window.buckets()];
+    /// Sorts the bases into a window's buckets.
+    pub(super) fn sort(&self, window: &Window, Sorted { entries, ends }: &mut Sorted) {
+        ends.clear();
+        ends.resize(window.buckets(), 0);
         for (_, bucket) in self.entries(window) {
             ends[bucket] += 1;
         }
         let mut total = 0;
-        for end in &mut ends {
+        for end in &mut *ends {
             let count = *end;
             *end = total;
             total += count;
         }
-        let mut entries = vec![0; total as usize];
+        // As above.
+        entries.resize(total as usize, 0);
         for (entry, bucket) in self.entries(window) {
             entries[ends[bucket] as usize] = entry;
             ends[bucket] += 1;
         }
-        (entries, ends)
     }
 }
 

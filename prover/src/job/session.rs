@@ -148,6 +148,7 @@ impl<'a> Session<'a> {
         let name = name_of(chunk);
         let failed = || io_error(path.join(&name));
         let bytes = bare(proof).to_bytes();
+        let _held = self.job.writes.hold();
         files::stage(path, &name, &bytes).map_err(failed())?;
         let [entry, exit] = boundaries(statement.commitments());
         self.change_journal(|journal| {
