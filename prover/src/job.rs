@@ -76,7 +76,6 @@ pub struct Writes(Arc<Mutex<()>>);
 
 impl Writes {
     /// Waits for a chunk that is being stored; no other is until the guard is dropped.
-    #[must_use]
     pub fn hold(&self) -> MutexGuard<'_, ()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

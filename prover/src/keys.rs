@@ -26,7 +26,7 @@ use crate::srs::{self, Srs, SrsFile};
 pub struct Keys {
     pub(crate) shape: Shape,
     pub(crate) params: ParamsKZG<Bn256>,
-    pub(crate) proving: ProvingKey<G1Affine>,
+    pub(crate) proving: Arc<ProvingKey<G1Affine>>,
     pub(crate) verifying: Arc<VerifyingKey>,
     pub(crate) unkept: Option<Unkept>,
     fast: OnceLock<EngineKey>,
@@ -169,55 +169,46 @@ impl<'a> Store<'a> {
         let _entered = span.enter();
         let s_g2 = srs.value.s_g2;
         let (params, g_lagrange) = srs.value.into_params();
-        let verifying_of = |proving: &ProvingKey<G1Affine>| {
+        let verifying_of = |proving: &Arc<ProvingKey<G1Affine>>| {
             let params = VerifierParams {
                 srs: self.parameters.identity,
-                g_lagrange: g_lagrange.clone(),
+                g_lagrange: Arc::clone(&g_lagrange),
                 s_g2,
             };
-            VerifyingKey::new(proving.get_vk().clone(), self.shape, params)
+            VerifyingKey::new(Arc::clone(proving), self.shape, params)
         };
         // A proving key that is not the one of the verifying key that others verify with is made again, and
         // if that does not help, the verifying key.
-        let entry = self.verifying_entry();
-        let stored = self
-            .parameters
-            .cache
-            .load(&entry, |bytes| Some(bytes.to_vec()));
-        let is_stored = |encoded: &[u8]| stored.as_deref() == Some(encoded);
-        let is_another = || {
-            let stored = stored.as_deref();
-            stored.is_some_and(|bytes| self.parse_verifying(bytes).is_some())
-        };
         let parse = |mut bytes: &[u8]| {
             let key = ProvingKey::<G1Affine>::read::<_, ChunkCircuit>(
                 &mut bytes,
                 SerdeFormat::RawBytes,
                 self.shape,
             );
-            let key = key.ok().filter(|_| bytes.is_empty())?;
+            let key = Arc::new(key.ok().filter(|_| bytes.is_empty())?);
             let verifying = verifying_of(&key).ok()?;
-            let encoded = with_id(verifying.id(), &verifying.to_bytes());
-            let is_own = is_stored(&encoded) || (!is_another() && is_under(&key, &g_lagrange));
-            is_own.then_some((key, verifying, encoded))
+            let stored = self.stored_is(&verifying);
+            let is_own = stored.unwrap_or_else(|| is_under(&key, &g_lagrange));
+            is_own.then_some((key, verifying, stored.is_some()))
         };
         let build = || {
             tracing::info!("generating keys");
             let circuit = ChunkCircuit::keygen(self.shape);
-            let key = keygen_pk2(&params, &circuit, false).map_err(keygen_error)?;
+            let key = Arc::new(keygen_pk2(&params, &circuit, false).map_err(keygen_error)?);
             let verifying = verifying_of(&key).map_err(keygen_error)?;
             let bytes = key.to_bytes(SerdeFormat::RawBytes);
-            let encoded = with_id(verifying.id(), &verifying.to_bytes());
-            Ok(((key, verifying, encoded), bytes))
+            Ok(((key, verifying, false), bytes))
         };
         let proving_entry = self.entry("pk", max_proving_key_bytes(self.shape.k()));
         let both = self
             .parameters
             .cache
             .load_or_build(&proving_entry, parse, build)?;
-        let (proving, verifying, encoded) = both.value;
+        let (proving, verifying, is_stored) = both.value;
         let mut unkept = srs.unkept.or(both.unkept);
-        if !is_stored(&encoded) {
+        if !is_stored {
+            let encoded = with_id(verifying.id(), &verifying.to_bytes());
+            let entry = self.verifying_entry();
             let parse = |bytes: &[u8]| (bytes == encoded).then_some(());
             let build = || Ok(((), encoded.clone()));
             let cached = self.parameters.cache.load_or_build(&entry, parse, build)?;
@@ -232,6 +223,20 @@ impl<'a> Store<'a> {
             verifying: Arc::new(verifying),
             fast: OnceLock::new(),
         })
+    }
+
+    /// Whether the verifying key that others verify with is this one, if there is one.
+    fn stored_is(&self, key: &VerifyingKey) -> Option<bool> {
+        let compare = |bytes: &[u8]| {
+            // Without parsing what is the same.
+            let is_same = parse_with_id(bytes, |stored, id| {
+                Some(id == key.id() && VerifyingKey::id_of(stored) == Ok(id))
+            });
+            let is_another = || self.parse_verifying(bytes).map(|_| false);
+            is_same.filter(|same| *same).or_else(is_another)
+        };
+        let entry = self.verifying_entry();
+        self.parameters.cache.load(&entry, compare)
     }
 
     pub(crate) fn verifying_key(&self) -> Option<VerifyingKey> {

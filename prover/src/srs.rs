@@ -10,6 +10,8 @@ mod file;
 mod insecure;
 mod ptau;
 
+use std::sync::Arc;
+
 use ff::PrimeField;
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
@@ -106,8 +108,8 @@ impl Srs {
     }
 
     /// The string as halo2's parameters, and its Lagrange commitments once more for the verifier.
-    pub(crate) fn into_params(self) -> (ParamsKZG<Bn256>, Vec<G1Affine>) {
-        let g_lagrange = self.g_lagrange.clone();
+    pub(crate) fn into_params(self) -> (ParamsKZG<Bn256>, Arc<Vec<G1Affine>>) {
+        let g_lagrange = Arc::new(self.g_lagrange.clone());
         let g2 = G2Affine::generator();
         let params =
             smallest_params().from_parts(self.k, self.g, Some(self.g_lagrange), g2, self.s_g2);

@@ -1,6 +1,8 @@
 //! The verifying key: halo2's, and what is needed to recompute public columns.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use ff::PrimeField;
 use halo2_proofs::SerdeFormat;
@@ -18,6 +20,8 @@ const FORMAT: u16 = 1;
 /// Domain of [`VerifyingKey::id`].
 const ID_DOMAIN: &str = "zkbpf verifying key v2";
 const POINT_BYTES: usize = 64;
+/// What is hashed at once: enough for all lanes of the hash function, little enough to stay in a cache.
+const POINTS_OF_A_PART: usize = 1 << 10;
 const G2_BYTES: usize = 128;
 /// No key has a larger halo2 part.
 pub(crate) const MAX_HALO2_BYTES: u64 = 1 << 20;
@@ -128,9 +132,53 @@ pub struct VerifierParams {
     /// Which string.
     pub srs: SrsIdentity,
     /// Commitments of the Lagrange polynomials of all rows.
-    pub g_lagrange: Vec<G1Affine>,
+    pub g_lagrange: Arc<Vec<G1Affine>>,
     /// The secret times the generator of the second group.
     pub s_g2: G2Affine,
+}
+
+/// halo2's key, by itself or within a proving key. It has tables of several field elements for each row, so clones
+/// share it.
+#[derive(Clone)]
+pub struct Halo2Key(Owner);
+
+#[derive(Clone)]
+enum Owner {
+    Verifier(Arc<plonk::VerifyingKey<G1Affine>>),
+    Prover(Arc<plonk::ProvingKey<G1Affine>>),
+}
+
+impl From<plonk::VerifyingKey<G1Affine>> for Halo2Key {
+    fn from(key: plonk::VerifyingKey<G1Affine>) -> Self {
+        Self(Owner::Verifier(Arc::new(key)))
+    }
+}
+
+/// The proving key lives as long.
+impl From<Arc<plonk::ProvingKey<G1Affine>>> for Halo2Key {
+    fn from(key: Arc<plonk::ProvingKey<G1Affine>>) -> Self {
+        Self(Owner::Prover(key))
+    }
+}
+
+impl Deref for Halo2Key {
+    type Target = plonk::VerifyingKey<G1Affine>;
+
+    fn deref(&self) -> &Self::Target {
+        match &self.0 {
+            Owner::Verifier(key) => key,
+            Owner::Prover(key) => key.get_vk(),
+        }
+    }
+}
+
+impl fmt::Debug for Halo2Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Owner::Verifier(_) => "Halo2Key",
+            Owner::Prover(_) => "Halo2Key of a prover",
+        })
+    }
 }
 
 /// How a proof's bytes are made up: points, then scalars, then points, 32 bytes each.
@@ -187,9 +235,9 @@ impl ProofLayout {
 pub struct VerifyingKey {
     shape: Shape,
     srs: SrsIdentity,
-    halo2: plonk::VerifyingKey<G1Affine>,
+    halo2: Halo2Key,
     params: ParamsKZG<Bn256>,
-    g_lagrange: Vec<G1Affine>,
+    g_lagrange: Arc<Vec<G1Affine>>,
     layout: ProofLayout,
     blinding_rows: usize,
     id: KeyId,
@@ -211,10 +259,11 @@ impl VerifyingKey {
     /// # Errors
     /// If they do not fit together, or if the circuit's columns are not where a verifier looks for them.
     pub fn new(
-        halo2: plonk::VerifyingKey<G1Affine>,
+        halo2: impl Into<Halo2Key>,
         shape: Shape,
         params: VerifierParams,
     ) -> Result<Self, DecodeError> {
+        let halo2 = halo2.into();
         let wrong = |reason| Err(DecodeError::Key { reason });
         let VerifierParams {
             srs,
@@ -250,7 +299,11 @@ impl VerifyingKey {
             blinding_rows,
             id: KeyId([0; 32]),
         };
-        key.id = id_of(&key.body());
+        let mut hasher = id_hasher();
+        key.body(|part| {
+            hasher.update(part);
+        });
+        key.id = KeyId(hasher.finalize().into());
         Ok(key)
     }
 
@@ -313,8 +366,8 @@ impl VerifyingKey {
         self.layout
     }
 
-    /// Everything but magic and format version.
-    fn body(&self) -> Vec<u8> {
+    /// Everything but magic and format version, in parts.
+    fn body(&self, mut each: impl FnMut(&[u8])) {
         let mut writer = Writer::default();
         writer
             .u64(zk_circuits::VERSION)
@@ -324,18 +377,33 @@ impl VerifyingKey {
         writer.bytes(&self.halo2.transcript_repr().to_repr());
         writer.sized(&self.halo2.to_bytes(SerdeFormat::RawBytes));
         writer.bytes(&self.params.s_g2().to_raw_bytes());
-        for point in &self.g_lagrange {
-            writer.bytes(&point.to_raw_bytes());
+        each(&writer.finish());
+        for points in self.g_lagrange.chunks(POINTS_OF_A_PART) {
+            for point in points {
+                writer.bytes(&point.to_raw_bytes());
+            }
+            each(&writer.finish());
         }
-        writer.finish()
     }
 
     /// The key as bytes; see [`from_bytes`](Self::from_bytes).
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::default();
-        writer.bytes(&MAGIC).u16(FORMAT).bytes(&self.body());
+        writer.bytes(&MAGIC).u16(FORMAT);
+        self.body(|part| {
+            writer.bytes(part);
+        });
         writer.finish()
+    }
+
+    /// The identity of the key that these bytes are, if they are one: they are not parsed.
+    ///
+    /// # Errors
+    /// If they are no key of this format.
+    pub fn id_of(bytes: &[u8]) -> Result<KeyId, DecodeError> {
+        let body = Reader::open(bytes, MAGIC, FORMAT, "verifying key")?.rest();
+        Ok(KeyId(id_hasher().update(body).finalize().into()))
     }
 
     /// Reads a key whose identity is known. Nothing is parsed before the identity has been checked.
@@ -343,10 +411,8 @@ impl VerifyingKey {
     /// # Errors
     /// If the bytes are another key, or no key.
     pub fn from_bytes(bytes: &[u8], expected: KeyId) -> Result<Self, DecodeError> {
+        let found = Self::id_of(bytes)?;
         let mut reader = Reader::open(bytes, MAGIC, FORMAT, "verifying key")?;
-        let body = bytes.split_at_checked(MAGIC.len().saturating_add(size_of_val(&FORMAT)));
-        let (_, body) = body.ok_or(DecodeError::Truncated)?;
-        let found = id_of(body);
         if found != expected {
             return Err(DecodeError::KeyId { found, expected });
         }
@@ -378,7 +444,7 @@ impl VerifyingKey {
             shape,
             VerifierParams {
                 srs,
-                g_lagrange,
+                g_lagrange: Arc::new(g_lagrange),
                 s_g2,
             },
         )
@@ -417,13 +483,8 @@ pub(crate) fn read_halo2<C: Circuit<Fr>>(
     Ok(key)
 }
 
-fn id_of(body: &[u8]) -> KeyId {
-    KeyId(
-        blake3::Hasher::new_derive_key(ID_DOMAIN)
-            .update(body)
-            .finalize()
-            .into(),
-    )
+fn id_hasher() -> blake3::Hasher {
+    blake3::Hasher::new_derive_key(ID_DOMAIN)
 }
 
 /// Parameters of which only the size means something, for code that asks for no more.

@@ -72,7 +72,9 @@ pub use aggregate::{
 };
 pub use digest::{ClaimDigest, key_elements, point_elements};
 pub use error::{AggregateError, ChunkError, ClaimError, DecodeError, LinkError, VerifyError};
-pub use key::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey, params_of_size};
+pub use key::{
+    Halo2Key, KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey, params_of_size,
+};
 pub use poseidon::{
     ChunkTranscript, FULL_ROUNDS, PARTIAL_ROUNDS, PoseidonSpec, RATE, WIDTH, chunk_transcript,
     poseidon, poseidon_spec,

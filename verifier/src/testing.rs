@@ -78,7 +78,7 @@ pub(crate) fn setting() -> &'static Setting {
                 kind: SrsKind::InsecureTest,
                 digest: [3; 32],
             },
-            g_lagrange: g_to_lagrange(powers, shape.k()),
+            g_lagrange: g_to_lagrange(powers, shape.k()).into(),
             s_g2: params.s_g2(),
         };
         let key = VerifyingKey::new(proving.get_vk().clone(), shape, verifier_params);

@@ -119,7 +119,7 @@ fn strings_are_written_and_read() {
     assert_eq!(back.to_bytes(), bytes);
     let (params, g_lagrange) = back.into_params();
     assert_eq!((params.k(), params.get_g()), (5, srs.g.as_slice()));
-    assert_eq!(g_lagrange, srs.g_lagrange);
+    assert_eq!(*g_lagrange, srs.g_lagrange);
 
     assert!(Srs::from_bytes(&bytes, 4, identity).is_none());
     assert!(Srs::from_bytes(&bytes[1..], 5, identity).is_none());
