@@ -240,10 +240,11 @@ impl Circuit<Fr> for ChunkCircuit {
             known
         });
         let challenges = alpha.zip(beta);
+        // The region is assigned twice, once for its size.
+        let fixed = tables::fixed_columns(self.shape);
         layouter.assign_region(
             || "chunk",
             |mut region| {
-                let fixed = tables::fixed_columns(self.shape);
                 for (column, values) in config.columns.fixed.iter().zip(&fixed) {
                     for (row, value) in values[..self.shape.end_row()].iter().enumerate() {
                         region.assign_fixed(*column, row, *value);
