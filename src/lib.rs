@@ -112,7 +112,7 @@ pub use bpf_tracer::{
 };
 pub use prover::{
     AggregationConfig, AggregationEvent, Calibration, Engine, Estimate, Event, Job, KeygenConfig,
-    Keys, Restart, Schedule, aggregate, aggregate_observed, claim_of, estimate,
+    Keys, Restart, Schedule, Writes, aggregate, aggregate_observed, claim_of, estimate,
     prove_execution_chunked, prove_execution_chunked_auto, prove_execution_chunked_parallel,
     prove_execution_observed, prove_execution_resumable, run_info,
 };

@@ -21,7 +21,15 @@ const _: () = {
     shared::<Step>();
     shared::<(LoadError, TraceError, Error)>();
     shared::<(Plan, ChunkWitness, Microcode, WitnessError)>();
-    shared::<(KeygenConfig, Keys, Job, Event, Estimate, Calibration)>();
+    shared::<(
+        KeygenConfig,
+        Keys,
+        Job,
+        Writes,
+        Event,
+        Estimate,
+        Calibration,
+    )>();
     shared::<(AggregationConfig, Aggregator, AggregationEvent, CacheEntry)>();
     shared::<prover::Error>();
     shared::<(

@@ -7,6 +7,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use bpf_tracer::ExecutionTrace;
 use common::{config, trace};
@@ -174,6 +176,27 @@ fn a_job_that_is_not_stopped_proves_every_chunk_once() {
     let (_root, directory) = empty();
     let work = finish(&directory);
     assert_eq!((work.reused, work.proved), (set([]), set([0, 1, 2, 3])));
+}
+
+#[test]
+fn nothing_is_stored_while_writes_are_held() {
+    let (_root, directory) = empty();
+    let job = Job::open(&directory).expect("writable");
+    let writes = job.writes();
+    thread::scope(|scope| {
+        let held = writes.hold();
+        let proving = scope.spawn(|| work(&TRACE, config(), Schedule::Sequential, &job, |_| ()));
+        // Much longer than a chunk takes.
+        thread::sleep(Duration::from_secs(5));
+        let names = fs::read_dir(&directory).expect("there");
+        let names = names.map(|entry| entry.expect("there").file_name());
+        let chunks = names.filter(|name| name.to_string_lossy().starts_with("chunk-"));
+        assert_eq!(chunks.count(), 0);
+        drop(held);
+        let (_, proofs) = proving.join().expect("no panic");
+        assert_eq!(proofs.expect("proved").len(), CHUNKS);
+    });
+    assert_eq!(Job::stored_chunks(&directory), CHUNKS);
 }
 
 #[test]
