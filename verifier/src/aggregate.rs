@@ -22,9 +22,8 @@ use crate::DecodeError;
 use crate::codec::{Reader, Writer};
 use crate::digest::ClaimDigest;
 use crate::error::{AggregateError, ClaimError, VerifyError};
-use crate::key::{
-    KeyId, MAX_HALO2_BYTES, ProofLayout, VerifyingKey, read_halo2, verifier_template,
-};
+use crate::halo2_key::{Halo2Key, MAX_HALO2_BYTES, read_halo2};
+use crate::key::{KeyId, ProofLayout, VerifyingKey, verifier_template};
 use crate::proof::{Hints, MAX_PROOF_BYTES, RunInfo};
 use crate::span::{WholeRun, out_of_range};
 use crate::statement::{Claim, ExecutionStatement};
@@ -87,7 +86,7 @@ impl RootShape {
 #[derive(Clone, Debug)]
 pub struct AggregateKey {
     chunk: VerifyingKey,
-    root: plonk::VerifyingKey<G1Affine>,
+    root: Halo2Key,
     shape: RootShape,
     params: ParamsKZG<Bn256>,
     layout: ProofLayout,
@@ -100,10 +99,11 @@ impl AggregateKey {
     /// # Errors
     /// If the root key has another shape.
     pub fn new(
-        root: plonk::VerifyingKey<G1Affine>,
+        root: impl Into<Halo2Key>,
         shape: RootShape,
         chunk: VerifyingKey,
     ) -> Result<Self, DecodeError> {
+        let root = root.into();
         let columns = u32::try_from(root.cs().num_advice_columns()).ok();
         if root.get_domain().k() != shape.k
             || columns != shape.advice.checked_add(shape.lookup_advice)

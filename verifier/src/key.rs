@@ -1,19 +1,19 @@
 //! The verifying key: halo2's, and what is needed to recompute public columns.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use ff::PrimeField;
 use halo2_proofs::SerdeFormat;
-use halo2_proofs::plonk::{self, Circuit};
+use halo2_proofs::plonk;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
-use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
+use halo2curves::bn256::{Bn256, G1Affine, G2Affine};
 use halo2curves::serde::SerdeObject;
 use zk_circuits::{ChunkCircuit, Committed, Shape};
 
 use crate::DecodeError;
 use crate::codec::{Reader, Writer};
+use crate::halo2_key::{Halo2Key, MAX_HALO2_BYTES, read_halo2};
 
 const MAGIC: [u8; 8] = *b"zkbpfKEY";
 const FORMAT: u16 = 1;
@@ -23,10 +23,6 @@ const POINT_BYTES: usize = 64;
 /// What is hashed at once: enough for all lanes of the hash function, little enough to stay in a cache.
 const POINTS_OF_A_PART: usize = 1 << 10;
 const G2_BYTES: usize = 128;
-/// No key has a larger halo2 part.
-pub(crate) const MAX_HALO2_BYTES: u64 = 1 << 20;
-/// First byte of halo2's keys.
-const HALO2_FORMAT: u32 = 2;
 
 /// Digest of the string in the files `powersOfTau28_hez_final_NN.ptau`: [`SrsIdentity::digest`] of the image of
 /// the secret that verifiers made from them have, as contracts on public chains do.
@@ -135,50 +131,6 @@ pub struct VerifierParams {
     pub g_lagrange: Arc<Vec<G1Affine>>,
     /// The secret times the generator of the second group.
     pub s_g2: G2Affine,
-}
-
-/// halo2's key, by itself or within a proving key. It has tables of several field elements for each row, so clones
-/// share it.
-#[derive(Clone)]
-pub struct Halo2Key(Owner);
-
-#[derive(Clone)]
-enum Owner {
-    Verifier(Arc<plonk::VerifyingKey<G1Affine>>),
-    Prover(Arc<plonk::ProvingKey<G1Affine>>),
-}
-
-impl From<plonk::VerifyingKey<G1Affine>> for Halo2Key {
-    fn from(key: plonk::VerifyingKey<G1Affine>) -> Self {
-        Self(Owner::Verifier(Arc::new(key)))
-    }
-}
-
-/// The proving key lives as long.
-impl From<Arc<plonk::ProvingKey<G1Affine>>> for Halo2Key {
-    fn from(key: Arc<plonk::ProvingKey<G1Affine>>) -> Self {
-        Self(Owner::Prover(key))
-    }
-}
-
-impl Deref for Halo2Key {
-    type Target = plonk::VerifyingKey<G1Affine>;
-
-    fn deref(&self) -> &Self::Target {
-        match &self.0 {
-            Owner::Verifier(key) => key,
-            Owner::Prover(key) => key.get_vk(),
-        }
-    }
-}
-
-impl fmt::Debug for Halo2Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Owner::Verifier(_) => "Halo2Key",
-            Owner::Prover(_) => "Halo2Key of a prover",
-        })
-    }
 }
 
 /// How a proof's bytes are made up: points, then scalars, then points, 32 bytes each.
@@ -449,38 +401,6 @@ impl VerifyingKey {
             },
         )
     }
-}
-
-/// Reads halo2's key of a circuit of `2^k` rows.
-///
-/// halo2 makes tables of the size that the key's head says, and takes as many fixed columns as it says, so
-/// the head is looked at first and the columns are counted afterwards.
-pub(crate) fn read_halo2<C: Circuit<Fr>>(
-    mut bytes: &[u8],
-    k: u32,
-    params: C::Params,
-    transcript_repr: [u8; 32],
-) -> Result<plonk::VerifyingKey<G1Affine>, DecodeError> {
-    let wrong = DecodeError::Value {
-        what: "halo2's key",
-    };
-    let mut head = Reader::new(bytes);
-    let [version, size, compressed] = [u32::from(head.u8()?), head.u32()?, u32::from(head.u8()?)];
-    if (version, size, compressed) != (HALO2_FORMAT, k, 0) {
-        return Err(wrong);
-    }
-    let key =
-        plonk::VerifyingKey::<G1Affine>::read::<_, C>(&mut bytes, SerdeFormat::RawBytes, params)
-            .map_err(|_| wrong)?;
-    if !bytes.is_empty()
-        || key.fixed_commitments().len() != key.cs().num_fixed_columns()
-        || key.transcript_repr().to_repr() != transcript_repr
-    {
-        return Err(DecodeError::Key {
-            reason: "it is for another circuit",
-        });
-    }
-    Ok(key)
 }
 
 fn id_hasher() -> blake3::Hasher {

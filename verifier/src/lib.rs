@@ -56,6 +56,7 @@ mod aggregate;
 mod codec;
 mod digest;
 mod error;
+mod halo2_key;
 mod key;
 mod parallel;
 mod poseidon;
@@ -72,9 +73,8 @@ pub use aggregate::{
 };
 pub use digest::{ClaimDigest, key_elements, point_elements};
 pub use error::{AggregateError, ChunkError, ClaimError, DecodeError, LinkError, VerifyError};
-pub use key::{
-    Halo2Key, KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey, params_of_size,
-};
+pub use halo2_key::Halo2Key;
+pub use key::{KeyId, SrsIdentity, SrsKind, VerifierParams, VerifyingKey, params_of_size};
 pub use poseidon::{
     ChunkTranscript, FULL_ROUNDS, PARTIAL_ROUNDS, PoseidonSpec, RATE, WIDTH, chunk_transcript,
     poseidon, poseidon_spec,

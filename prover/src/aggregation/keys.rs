@@ -15,7 +15,7 @@ use halo2_proofs::plonk::{self, ProvingKey, keygen_pk2, keygen_vk_custom};
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
-use verifier::{AggregateKey, RootShape, VerifyingKey};
+use verifier::{AggregateKey, Halo2Key, RootShape, VerifyingKey};
 use zk_circuits::{ChunkInstance, Shape};
 
 use super::AggregationConfig;
@@ -69,7 +69,7 @@ pub(crate) struct LayerKey {
 #[derive(Clone)]
 struct LayerVk {
     shape: AggregationShape,
-    halo2: plonk::VerifyingKey<G1Affine>,
+    halo2: Halo2Key,
 }
 
 /// The keys of all layers for one chunk key. Holds at most one proving key in memory.
@@ -176,7 +176,7 @@ impl AggregationKeys {
             let key = self.proving(kind)?;
             let vk = LayerVk {
                 shape: key.shape,
-                halo2: key.proving.get_vk().clone(),
+                halo2: key.proving.get_vk().clone().into(),
             };
             let bytes = vk_bytes(&vk);
             Ok((vk, bytes))
@@ -452,6 +452,7 @@ fn parse_vk(bytes: &[u8]) -> Option<LayerVk> {
         shape.params(),
     )
     .ok()?;
+    let halo2 = halo2.into();
     rest.is_empty().then_some(LayerVk { shape, halo2 })
 }
 
