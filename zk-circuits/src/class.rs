@@ -129,6 +129,12 @@ impl Class {
         matches!(self.place().0, 0 | 5 | 6 | 7)
     }
 
+    /// Whether the bit `c` of a row of this class chooses how many rows follow that belong to it.
+    #[cfg(feature = "dev")]
+    pub(crate) const fn has_short_way(self) -> bool {
+        matches!(self, Self::Bitwise | Self::Bitwise32)
+    }
+
     /// The class of these flags, if they name one.
     pub(crate) fn from_flags(flag: impl Fn(Cell) -> bool) -> Option<Self> {
         Self::ALL

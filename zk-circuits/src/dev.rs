@@ -39,7 +39,7 @@ pub use deletion::{
     Argument, Beginning, Part, Refusals, Rest, Script, from_row, script, transplant,
 };
 pub use determinism::{Ambiguity, Effort};
-pub use fault::{Fault, names, rerun};
+pub use fault::{Fault, long_way, names, rerun};
 pub use group::{Group, group_at, groups};
 pub use lint::{Finding, lint, statics};
 pub use operations::{Operations, operations};

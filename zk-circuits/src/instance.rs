@@ -26,7 +26,7 @@ pub(crate) enum InstanceCell {
 }
 
 /// Version of the circuit and of the meaning of its instance.
-pub const VERSION: u64 = 4;
+pub const VERSION: u64 = 5;
 
 /// [`ChunkInstance::status`] while the program runs.
 pub const STATUS_RUNNING: u64 = 0;

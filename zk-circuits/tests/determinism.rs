@@ -16,7 +16,10 @@ fn kinds(most: usize) -> Vec<(String, Group)> {
     let all: Vec<Vec<(String, Group)>> = fixtures::all()
         .into_par_iter()
         .map(|fixture| {
-            let witnesses = fixture.witnesses(fixtures::small(), None);
+            let mut witnesses = fixture.witnesses(fixtures::small(), None);
+            let long = witnesses.iter().filter_map(|w| dev::long_way(w).ok());
+            let long: Vec<ChunkWitness> = long.collect();
+            witnesses.extend(long);
             let groups = witnesses.iter().flat_map(|witness| {
                 dev::groups(witness, wide)
                     .into_iter()

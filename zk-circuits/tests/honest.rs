@@ -117,6 +117,28 @@ fn every_cut_is_accepted_and_boundaries_link() {
     }
 }
 
+/// The prover chooses between two ways to prove an operation on bytes: both are accepted, and say the same.
+#[test]
+fn operations_on_bytes_go_either_way() {
+    let witnesses: Vec<_> = fixtures::all()
+        .into_par_iter()
+        .flat_map_iter(|fixture| fixture.witnesses(small(), None))
+        .collect();
+    let longer: usize = witnesses
+        .par_iter()
+        .filter_map(|honest| Some((honest, dev::long_way(honest).ok()?)))
+        .map(|(honest, long)| {
+            assert_eq!(dev::check(&long), []);
+            assert_eq!(long.instance(), honest.instance());
+            let [one, other] = [&long, honest].map(dev::Forgery::of);
+            assert_eq!((one.entry(), one.exit()), (other.entry(), other.exit()));
+            let used = |w| dev::rows(w).iter().filter_map(dev::class).count();
+            used(&long) - used(honest)
+        })
+        .sum();
+    assert!(longer > 1000, "{longer} rows more");
+}
+
 /// The same in the shape that production uses, on all its rows.
 /// `cargo test -p zk-circuits --features dev --test honest -- --ignored`
 #[test]

@@ -33,8 +33,13 @@ fn witnesses() -> &'static [ChunkWitness] {
     static WITNESSES: OnceLock<Vec<ChunkWitness>> = OnceLock::new();
     WITNESSES.get_or_init(|| {
         let all = fixtures::all().into_par_iter();
-        all.flat_map_iter(|fixture| fixture.witnesses(fixtures::small(), None))
-            .collect()
+        let honest: Vec<ChunkWitness> = all
+            .flat_map_iter(|fixture| fixture.witnesses(fixtures::small(), None))
+            .collect();
+        // What the prover may choose, too.
+        let long = honest.par_iter().filter_map(|w| dev::long_way(w).ok());
+        let long: Vec<ChunkWitness> = long.collect();
+        honest.into_iter().chain(long).collect()
     })
 }
 
@@ -90,6 +95,9 @@ fn outputs_are_functions_of_operands() {
             }
             for other in kind.siblings(kinds) {
                 expect(&format!("or {other}"), kind.excludes(other, &solver));
+            }
+            if let Some(other) = kind.other_way(kinds) {
+                expect(&format!("as {other}"), kind.agrees(other, &solver));
             }
             match kind.is_satisfiable(&solver, SAMPLES) {
                 Ok(samples) => line.samples = samples,

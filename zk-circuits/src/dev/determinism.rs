@@ -345,14 +345,17 @@ impl Group {
     }
 
     fn differences(&self, values: &[Fr]) -> Option<Ambiguity> {
-        if !self.outputs.iter().any(|v| values[*v] != self.honest[*v]) {
+        let differs = |v: usize| values[v] != self.honest[v];
+        let chosen = self.choice.as_ref().filter(|(bit, _)| differs(*bit));
+        let is_where = |v| chosen.is_some_and(|(_, places)| places.contains(v));
+        if !self.outputs.iter().any(|v| differs(*v) && !is_where(v)) {
             return None;
         }
         let mut order = self.outputs.clone();
         order.extend((0..values.len()).filter(|v| !self.outputs.contains(v)));
         let changes = order
             .into_iter()
-            .filter(|v| values[*v] != self.honest[*v])
+            .filter(|v| differs(*v))
             .map(|v| {
                 (
                     self.variables[v],

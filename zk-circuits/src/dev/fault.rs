@@ -3,8 +3,10 @@
 use super::Failure;
 use crate::WitnessError;
 use crate::cell::{Cell, Row};
+use crate::class::Class;
 use crate::instance::{STATUS_HALT, STATUS_RUNNING, STATUS_TRAP};
 use crate::machine::{Machine, State};
+use crate::microcode::rom;
 use crate::plan::slot_out;
 use crate::shape::{FRAME_WORDS, SLOT_ROW};
 use crate::witness::ChunkWitness;
@@ -105,6 +107,28 @@ pub fn rerun(
     witness.last_times.clone_from(&machine.times);
     witness.end = state;
     Ok(witness)
+}
+
+/// The chunk with the high row behind every operation on bytes, also where both operands are below 2^32 and a
+/// prover would leave it out ([`crate::Class::Bitwise`]).
+///
+/// # Errors
+/// If it does not fit.
+pub fn long_way(honest: &ChunkWitness) -> Result<ChunkWitness, WitnessError> {
+    let long = rerun(honest, |fault| {
+        let Some(row) = fault.row.filter(|row| row[Cell::C] == 1) else {
+            return;
+        };
+        if Class::from_flags(|cell| row[cell] == 1).is_some_and(Class::has_short_way) {
+            row[Cell::C] = 0;
+            *fault.upc = rom::BITWISE_HIGH;
+        }
+    })?;
+    let is_whole = long.used_rows() < long.shape.step_rows();
+    is_whole.then_some(long).ok_or(WitnessError::Machine {
+        row: honest.used_rows(),
+        problem: "no room for the high rows",
+    })
 }
 
 fn view<'a>(index: usize, row: Option<&'a mut Row>, state: &'a mut State) -> Fault<'a> {

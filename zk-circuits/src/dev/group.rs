@@ -140,6 +140,9 @@ pub struct Group {
     pub(super) words: Vec<[usize; 4]>,
     pub(super) bits: Vec<usize>,
     pub(super) outputs: Vec<usize>,
+    /// The bit that chooses how many rows follow, and where the rows behind the first then are: no outputs, if the
+    /// choice is another one.
+    pub(super) choice: Option<(usize, Vec<usize>)>,
     /// In how many constraints each variable occurs: what is changed least elsewhere is tried first.
     pub(super) weight: Vec<usize>,
     pub(super) tables: Arc<Tables>,
@@ -440,6 +443,11 @@ impl Group {
                     }
             })
             .collect();
+        let choice = class.has_short_way().then(|| {
+            let bit = place(Cell::C, 0).expect("a variable");
+            let upc = (0..variables.len()).filter(|v| variables[*v].0 == Cell::Upc);
+            (bit, upc.collect())
+        });
         Self {
             class,
             row: FIRST_ROW + start,
@@ -451,6 +459,7 @@ impl Group {
             words,
             bits,
             outputs,
+            choice,
             weight,
             tables: Arc::clone(tables),
             any: false,

@@ -20,7 +20,7 @@ use super::group::spans;
 use crate::builder::field;
 use crate::cell::{Cell, Row};
 use crate::class::Class;
-use crate::microcode::{MicroOp, Place};
+use crate::microcode::{self, MicroOp};
 use crate::shape::FRAME_WORDS;
 use crate::witness::ChunkWitness;
 
@@ -30,7 +30,7 @@ mod search;
 mod smt;
 mod solver;
 
-use formula::{Formula, class, constants};
+use formula::{Formula, Place, class, constants};
 use search::{Found, Goal};
 use smt::{Writer, assert, lemmas};
 use solver::Answer;
@@ -163,12 +163,15 @@ fn key(row: &Row) -> Vec<(Cell, i128)> {
     cells
 }
 
-/// Whether the kind of a micro-operation's group is among these.
+/// Whether the kinds of a micro-operation's group are among these, of every choice that it has.
 #[must_use]
 pub fn covers(kinds: &[Kind], op: &MicroOp) -> bool {
     let mut row = Row::default();
     op.fetch_into(&mut row, 0);
-    kinds.iter().any(|kind| key(&kind.rows[0]) == key(&row))
+    let has_kind = |row: &Row| kinds.iter().any(|kind| key(&kind.rows[0]) == key(row));
+    let mut short = row;
+    short[Cell::C] = 1;
+    has_kind(&row) && (!op.class.has_short_way() || has_kind(&short))
 }
 
 /// Whether the immediate is one of those that proofs are about.
@@ -181,9 +184,9 @@ pub fn has_immediate(op: &MicroOp) -> bool {
 /// function the frame pointer moves by a constant: within the stack, which the depth of calls bounds.
 #[must_use]
 pub fn has_word_operand(op: &MicroOp) -> bool {
-    let no_x = op.x == Place::ZERO;
+    let no_x = op.x == microcode::Place::ZERO;
     let is_word = (0..1 << 64).contains(&op.imm);
-    let frame_pointer = Place::register(10);
+    let frame_pointer = microcode::Place::register(10);
     let enters = op.y == frame_pointer && op.x.offset == frame_pointer.offset - FRAME_WORDS as i32;
     enters || is_word && (op.imm == 0 || no_x && !op.alias) && (no_x || !op.alias)
 }
@@ -322,6 +325,11 @@ impl Kind {
     ///
     /// As above.
     pub fn excludes(&self, other: &Self, solver: &Solver) -> Result<Verdict, UniquenessError> {
+        verdict(solver, &self.beside(other)?.text, SECONDS)
+    }
+
+    /// One solution of this kind and one of the other, of the same operands of the row that both begin with.
+    fn beside<'a>(&self, other: &'a Self) -> Result<Writer<'a>, UniquenessError> {
         let mut one = Writer::new(&self.formula, true)?;
         let mut two = Writer::new(&other.formula, true)?;
         one.operands();
@@ -344,14 +352,53 @@ impl Kind {
         // The fetch: these rows are where they are.
         for (kind, copy) in [(self, 1), (other, 2)] {
             for (index, row) in kind.rows.iter().enumerate().skip(1) {
-                let writer = Writer::new(&kind.formula, true)?;
-                if let Some(upc) = kind.formula.variable((Cell::Upc, index as i32)) {
-                    let name = writer.name(upc, copy);
+                if let Some(name) = kind.formula.name((Cell::Upc, index as i32), copy, true) {
                     two.assert(&format!("(= {name} {})", row[Cell::Upc]));
                 }
             }
         }
-        verdict(solver, &two.text, SECONDS)
+        Ok(two)
+    }
+
+    /// The kind that begins with the same row, where its bit `c` chooses that other rows follow, or none.
+    pub fn other_way<'a>(&self, kinds: &'a [Self]) -> Option<&'a Self> {
+        let mut first = self.rows[0];
+        first[Cell::C] = 1 - first[Cell::C];
+        let has_way = self.class.has_short_way();
+        let mut others = kinds.iter().filter(|_| has_way);
+        others.find(|kind| key(&kind.rows[0]) == key(&first))
+    }
+
+    /// Whatever operands have a solution of this kind and one of the other, which begins with the same row: both have
+    /// one result, and one state behind their rows.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn agrees(&self, other: &Self, solver: &Solver) -> Result<Verdict, UniquenessError> {
+        let mut pair = self.beside(other)?;
+        let equal = |here: Place, there: Place| {
+            let one = self.formula.name(here, 1, true)?;
+            let two = other.formula.name(there, 2, true)?;
+            Some(format!("(= {one} {two})"))
+        };
+        let behind = |cell| {
+            equal(
+                (cell, self.formula.len as i32),
+                (cell, other.formula.len as i32),
+            )
+        };
+        let first = |cell| equal((cell, 0), (cell, 0));
+        // One address, one micro-operation.
+        let same = [Cell::Upc, Cell::First].map(|cell| behind(cell).expect("a variable"));
+        pair.assert(&format!("(=> {} {})", same[0], same[1]));
+        let outputs = formula::STATE
+            .map(behind)
+            .into_iter()
+            .chain([first(Cell::R)]);
+        let outputs: Vec<String> = outputs.map(|equal| equal.expect("a variable")).collect();
+        pair.assert(&format!("(not (and {}))", outputs.join(" ")));
+        verdict(solver, &pair.text, SECONDS)
     }
 
     /// Whether a solver finds rows for the operands of every sample, and if they are the honest ones, as far

@@ -3,8 +3,11 @@
 //! Two rows hold the eight byte pairs `(x_j, y_j)` of both operands with `z_j = x_j & y_j` from the
 //! table: the low four in this row, the high four in the next. `Σ 2^(8j)·x_j = a` and
 //! `Σ 2^(8j)·y_j = b` have one solution in bytes. With `x + y − z` for `or` and `x + y − 2z` for `xor`:
-//! `r = m1·(a + b) + (1 − 2·m1 − m2)·Σ 2^(8j)·z_j`, where m1 is set for `or` and `xor`, m2 for `xor`.
+//! `r = m1·(a + b) + (1 − 2·m1 − m2)·w` with `w = Σ 2^(8j)·z_j`, where m1 is set for `or` and `xor`, m2 for `xor`.
 //! `Bitwise32` takes the sums over the low row only. `and` with the number `2^j − 1` is a remainder (`shift`).
+//!
+//! With `c` the sums end with the low row and no high one follows: both operands are below 2^32. The prover
+//! chooses. If they are, both ways are open and have the same result; otherwise only the longer one is.
 
 use bpf_tracer::canonical::{AluOp, Instruction, Op, Size, Source, Width};
 
@@ -45,41 +48,63 @@ fn sum(builder: &Builder, part: usize, rotation: i32) -> Expr {
 }
 
 fn configure(builder: &mut Builder) {
-    for (name, class) in [
-        ("bitwise", Class::Bitwise),
-        ("bitwise32", Class::Bitwise32),
-        ("byte swap", Class::ByteSwap),
-    ] {
+    let (m1, m2) = (builder.cell(Cell::M1), builder.cell(Cell::M2));
+    let high_row = || constant(rom::BITWISE_HIGH as u128);
+
+    let is_short = builder.cell(Cell::C);
+    for (name, class) in [("bitwise", Class::Bitwise), ("bitwise32", Class::Bitwise32)] {
         builder.class(name, class);
-        let whole = |part| sum(builder, part, 0) + sum(builder, part, 1) * two_pow(32);
-        let (x, y, z) = (whole(0), whole(1), whole(2));
-        builder.require_equal("a has eight bytes", builder.cell(Cell::Y), x.clone());
-        builder.require_equal("b has eight bytes", builder.cell(Cell::B), y.clone());
-        builder.require_equal(
-            "the high bytes follow",
-            builder.at(Cell::Upc, 1),
-            constant(rom::BITWISE_HIGH as u128),
-        );
-        let (m1, m2) = (builder.cell(Cell::M1), builder.cell(Cell::M2));
-        let result = if class == Class::ByteSwap {
-            let byte = |j: usize| builder.at(SLOTS[j % 4][0], (j / 4) as i32);
-            let reversed = |bytes: usize| {
-                (0..bytes).fold(constant(0), |sum, j| {
-                    sum + byte(j) * two_pow(8 * (bytes - 1 - j) as u32)
-                })
-            };
-            let half = constant(1) - m1.clone() - m2.clone();
-            m1 * reversed(8) + m2 * reversed(4) + half * reversed(2)
-        } else {
-            let (x, y, z) = if class == Class::Bitwise {
-                (x, y, z)
-            } else {
-                (sum(builder, 0, 0), sum(builder, 1, 0), sum(builder, 2, 0))
-            };
-            m1.clone() * (x + y) + (constant(1) - m1 * constant(2) - m2) * z
+        let whole = |part| {
+            let high = sum(builder, part, 1) * two_pow(32);
+            sum(builder, part, 0) + (constant(1) - is_short.clone()) * high
         };
-        builder.require_equal("r is the result's bytes", builder.cell(Cell::R), result);
+        let [x, y, z] = [0, 1, 2].map(whole);
+        let (a, b) = (builder.cell(Cell::Y), builder.cell(Cell::B));
+        builder.require_equal("a has eight bytes, or four if c", a.clone(), x);
+        builder.require_equal("b has eight bytes, or four if c", b.clone(), y);
+        let following = builder.cell(Cell::Upc) + constant(1);
+        builder.require_equal(
+            "the high bytes follow, or the row after the operation if c",
+            builder.at(Cell::Upc, 1),
+            high_row() + is_short.clone() * (following - high_row()),
+        );
+        let (sum, conjunction) = if class == Class::Bitwise {
+            let w = builder.cell(Cell::W);
+            builder.require_equal("w is the conjunction", w.clone(), z);
+            (a + b, w)
+        } else {
+            let [x, y, z] = [0, 1, 2].map(|part| sum(builder, part, 0));
+            (x + y, z)
+        };
+        builder.require_equal(
+            "r is the result's bytes",
+            builder.cell(Cell::R),
+            m1.clone() * sum + (constant(1) - m1.clone() * constant(2) - m2.clone()) * conjunction,
+        );
     }
+
+    builder.class("byte swap", Class::ByteSwap);
+    for (name, part, operand) in [
+        ("a has eight bytes", 0, Cell::Y),
+        ("b has eight bytes", 1, Cell::B),
+    ] {
+        let bytes = sum(builder, part, 0) + sum(builder, part, 1) * two_pow(32);
+        builder.require_equal(name, builder.cell(operand), bytes);
+    }
+    builder.require_equal(
+        "the high bytes follow",
+        builder.at(Cell::Upc, 1),
+        high_row(),
+    );
+    let byte = |j: usize| builder.at(SLOTS[j % 4][0], (j / 4) as i32);
+    let reversed = |bytes: usize| {
+        (0..bytes).fold(constant(0), |sum, j| {
+            sum + byte(j) * two_pow(8 * (bytes - 1 - j) as u32)
+        })
+    };
+    let half = constant(1) - m1.clone() - m2.clone();
+    let result = m1 * reversed(8) + m2 * reversed(4) + half * reversed(2);
+    builder.require_equal("r is the result's bytes", builder.cell(Cell::R), result);
 
     builder.class("bitwise high", Class::BitwiseHigh);
     builder.require_no_write();
@@ -109,8 +134,15 @@ fn assign(class: Class, context: &mut Context<'_>) {
     }
     let (a, b) = (row[Cell::Y], row[Cell::B]);
     set_bytes(row, a, b);
-    set_bytes(&mut context.after[0], a >> 32, b >> 32);
-    context.next = rom::BITWISE_HIGH;
+    // The shorter way wherever it is open.
+    let is_short = class != Class::ByteSwap && (a | b) >> 32 == 0;
+    row[Cell::C] = is_short.into();
+    if is_short {
+        context.next = row[Cell::Upc] as usize + 1;
+    } else {
+        set_bytes(&mut context.after[0], a >> 32, b >> 32);
+        context.next = rom::BITWISE_HIGH;
+    }
     let (m1, m2) = (row[Cell::M1] == 1, row[Cell::M2] == 1);
     row[Cell::R] = if class == Class::ByteSwap {
         let bytes = (a as u64).swap_bytes();
@@ -128,6 +160,7 @@ fn assign(class: Class, context: &mut Context<'_>) {
             (true, true) => a ^ b,
         };
         if class == Class::Bitwise {
+            row[Cell::W] = a & b;
             result
         } else {
             result & 0xffff_ffff

@@ -33,7 +33,7 @@ const OPERANDS: [Cell; 8] = [
 ];
 
 /// The state of the machine before a row.
-const STATE: [Cell; 4] = [Cell::Upc, Cell::Pc, Cell::Frame, Cell::Count];
+pub(super) const STATE: [Cell; 4] = [Cell::Upc, Cell::Pc, Cell::Frame, Cell::Count];
 
 /// What the row behind the group says about the state there.
 const BEHIND: &str = "the first row of an instruction is its slot";
@@ -69,11 +69,14 @@ pub(super) struct Formula {
     pub(super) results: Vec<usize>,
 }
 
-/// The flags of a row, and the immediate that chooses a table.
+/// The flags of a row, the immediate that chooses a table, and the bit that chooses how many rows follow.
 pub(super) fn constants(row: &Row) -> Vec<(Cell, i128)> {
     let mut cells: Vec<(Cell, i128)> = FETCHED_BITS.map(|cell| (cell, row[cell])).into();
     if class(row) == Some(Class::ShiftAmount) {
         cells.push((Cell::Imm, row[Cell::Imm]));
+    }
+    if class(row).is_some_and(Class::has_short_way) {
+        cells.push((Cell::C, row[Cell::C]));
     }
     cells
 }
@@ -219,6 +222,15 @@ impl Formula {
     /// The variable of a place.
     pub(super) fn variable(&self, place: Place) -> Option<usize> {
         self.places.iter().position(|p| *p == place)
+    }
+
+    /// The name of a place in a solution; `apart` if only the first row's operands are common to both solutions.
+    pub(super) fn name(&self, place: Place, copy: usize, apart: bool) -> Option<String> {
+        let variable = self.variable(place)?;
+        let (cell, row) = place;
+        let own = !self.is_shared(variable) || apart && row > 0;
+        let name = format!("{}.{row}", cell.name()).replace('-', "before");
+        Some(if own { format!("{name}.{copy}") } else { name })
     }
 
     /// The constraints, in which a cell `w` that one of them makes a copy of another cell, or a constant, is that: its

@@ -68,10 +68,9 @@ impl<'a> Writer<'a> {
 
     /// The variable's name in a solution.
     pub(super) fn name(&self, variable: usize, copy: usize) -> String {
-        let (cell, row) = self.formula.places[variable];
-        let own = !self.formula.is_shared(variable) || self.apart && row > 0;
-        let name = format!("{}.{row}", cell.name()).replace('-', "before");
-        if own { format!("{name}.{copy}") } else { name }
+        let place = self.formula.places[variable];
+        let name = self.formula.name(place, copy, self.apart);
+        name.unwrap_or_else(|| unreachable!("a place of the formula"))
     }
 
     /// Declares the operands that all solutions share.
