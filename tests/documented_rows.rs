@@ -254,6 +254,24 @@ fn rows_of_every_operation_are_documented() {
 }
 
 #[test]
+fn bytes_of_large_operands_take_a_row_more() {
+    for (a, b) in [(u32::MAX.into(), u64::MAX), (1 << 32, 0), (1, 1 << 63)] {
+        let before = [wide(0, a), wide(2, b)].concat();
+        let run = |middle: &[Slot]| rows_of_run(Dialect::Ebpf, &[&before, middle, &[EXIT]]);
+        for opcode in [0x4c, 0x4f, 0x5c, 0x5f, 0xac, 0xaf] {
+            let operation = Slot {
+                opcode,
+                src: 2,
+                ..EXIT
+            };
+            assert_eq!(run(&[operation]) - run(&[]), 2, "{opcode:#x}");
+        }
+    }
+    let sentence = "`and`, `or` and `xor` take one row more if an operand is 2^32 or greater.";
+    assert!(include_str!("../docs/circuit.md").contains(sentence));
+}
+
+#[test]
 fn masks_take_one_row() {
     let load = wide(0, u64::MAX);
     let run = |middle: &[Slot]| rows_of_run(Dialect::Ebpf, &[&load, middle, &[EXIT]]);

@@ -130,13 +130,14 @@ fn operations_on_bytes_go_either_way() {
         .map(|(honest, long)| {
             assert_eq!(dev::check(&long), []);
             assert_eq!(long.instance(), honest.instance());
-            let [one, other] = [&long, honest].map(dev::Forgery::of);
-            assert_eq!((one.entry(), one.exit()), (other.entry(), other.exit()));
+            let [mut one, mut other] = [&long, honest].map(dev::Forgery::of);
+            assert_eq!(one.entry(), other.entry());
+            assert_eq!(one.exit(), other.exit());
             let used = |w| dev::rows(w).iter().filter_map(dev::class).count();
             used(&long) - used(honest)
         })
         .sum();
-    assert!(longer > 1000, "{longer} rows more");
+    assert!(longer > 300, "{longer} rows more");
 }
 
 /// The same in the shape that production uses, on all its rows.

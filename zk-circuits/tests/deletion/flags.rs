@@ -155,8 +155,9 @@ fn conjunctions(lies: &mut Lies) {
         |script| {
             script.until(and)?;
             script.step_with(|row| {
-                row[Cell::L2] = 7;
-                row[Cell::R] = 7;
+                for cell in [Cell::L2, Cell::W, Cell::R] {
+                    row[cell] = 7;
+                }
             })?;
             script.run()?;
             let [first, other] = [word - 3, word].map(|word| script.words()[word as usize]);

@@ -168,8 +168,9 @@ fn anded(lies: &mut Lies, x: i32, y: i32, result: i128) {
     lies.script("another conjunction", &honest, |script| {
         script.until(at)?;
         script.step_with(|row| {
-            row[Cell::L2] = result;
-            row[Cell::R] = result;
+            for cell in [Cell::L2, Cell::W, Cell::R] {
+                row[cell] = result;
+            }
         })?;
         script.run()
     });
