@@ -33,22 +33,21 @@ fn witnesses() -> &'static [ChunkWitness] {
     static WITNESSES: OnceLock<Vec<ChunkWitness>> = OnceLock::new();
     WITNESSES.get_or_init(|| {
         let all = fixtures::all().into_par_iter();
-        let honest: Vec<ChunkWitness> = all
-            .flat_map_iter(|fixture| fixture.witnesses(fixtures::small(), None))
-            .collect();
-        // What the prover may choose, too.
-        let long = honest.par_iter().filter_map(|w| dev::long_way(w).ok());
-        let long: Vec<ChunkWitness> = long.collect();
-        honest.into_iter().chain(long).collect()
+        all.flat_map_iter(|fixture| fixture.witnesses(fixtures::small(), None))
+            .collect()
     })
 }
 
+/// The kinds of groups in the witnesses, and in those that the prover might choose instead.
 fn kinds() -> &'static [Kind] {
     static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
     KINDS.get_or_init(|| {
         // The constraints of the wide shape: the narrow one has the same, with every limb split once more.
         let wide = Checker::shared(Shape::new(17, 8).expect("supported"));
-        uniqueness::kinds(witnesses().iter(), wide).expect("every constraint is translated")
+        let long = witnesses().par_iter().filter_map(|w| dev::long_way(w).ok());
+        let long: Vec<ChunkWitness> = long.collect();
+        let all = witnesses().iter().chain(&long);
+        uniqueness::kinds(all, wide).expect("every constraint is translated")
     })
 }
 

@@ -496,6 +496,9 @@ impl fmt::Display for Kind {
             if class(row) == Some(Class::ShiftAmount) {
                 write!(f, " table {}", row[Cell::Imm])?;
             }
+            if row[Cell::C] == 1 && class(row).is_some_and(Class::has_short_way) {
+                write!(f, " short")?;
+            }
         }
         Ok(())
     }
