@@ -125,7 +125,7 @@ cells! {
     P1,
     /// Table result: the conjunction, or a power of two.
     P2,
-    /// Bit: carry, borrow, crossing or sign.
+    /// Bit: carry, borrow, crossing or sign, or that the high bytes are left out.
     C,
     /// Bit: a second one of the same kinds.
     D,

@@ -46,7 +46,7 @@ classes! {
     WordLow = (1, 1),
     /// The high word of such an access.
     WordHigh = (1, 2),
-    /// and, or, xor of 64 bits, low halves.
+    /// and, or, xor of 64 bits, low halves; high ones follow if they are not zero.
     Bitwise = (2, 0),
     /// and, or, xor of 32 bits.
     Bitwise32 = (2, 1),
