@@ -130,7 +130,6 @@ impl Class {
     }
 
     /// Whether the bit `c` of a row of this class chooses how many rows follow that belong to it.
-    #[cfg(feature = "dev")]
     pub(crate) const fn has_short_way(self) -> bool {
         matches!(self, Self::Bitwise | Self::Bitwise32)
     }

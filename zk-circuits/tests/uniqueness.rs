@@ -97,6 +97,11 @@ fn outputs_are_functions_of_operands() {
             }
             if let Some(other) = kind.other_way(kinds) {
                 expect(&format!("as {other}"), kind.agrees(other, &solver));
+                // That is about something: there are operands for which both are open.
+                let apart = kind.excludes(other, &solver);
+                if apart != Ok(Verdict::Refuted) {
+                    failures.push(format!("{kind}: never as {other}: {apart:?}"));
+                }
             }
             match kind.is_satisfiable(&solver, SAMPLES) {
                 Ok(samples) => line.samples = samples,

@@ -135,7 +135,7 @@ fn assign(class: Class, context: &mut Context<'_>) {
     let (a, b) = (row[Cell::Y], row[Cell::B]);
     set_bytes(row, a, b);
     // The shorter way wherever it is open.
-    let is_short = class != Class::ByteSwap && (a | b) >> 32 == 0;
+    let is_short = class.has_short_way() && (a | b) >> 32 == 0;
     row[Cell::C] = is_short.into();
     if is_short {
         context.next = row[Cell::Upc] as usize + 1;
